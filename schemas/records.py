@@ -1,0 +1,624 @@
+"""Every record that travels on a topic or rests in a table; the `.avsc` files are generated from these classes.
+
+The first field of every record is `origin` wherever a request is concerned, so that who asked can be read even from bytes whose
+rest is damaged. Records are frozen; sequences are tuples, maps are read-only by convention. Times are UTC, to the millisecond.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+
+class Domain(StrEnum):
+    """The field a request belongs to; with `Task` it names the cell in which models compete."""
+
+    LITERARY = "literary"
+    MARKET = "market"
+    GENERAL = "general"
+
+
+class Task(StrEnum):
+    """What is wanted of the model."""
+
+    ANALYSIS = "analysis"
+    GENERATION = "generation"
+    REASONING = "reasoning"
+
+
+class Status(StrEnum):
+    """How a request ended."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+class Strategy(StrEnum):
+    """What the router optimises."""
+
+    DOMAIN_OPTIMIZED = "domain_optimized"
+    COST_OPTIMIZED = "cost_optimized"
+    SPEED_OPTIMIZED = "speed_optimized"
+    QUALITY_OPTIMIZED = "quality_optimized"
+
+
+class Severity(StrEnum):
+    """How bad an error is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
+
+
+class ScoreStatus(StrEnum):
+    """Whether a score is a measurement, and if not, why."""
+
+    SCORED = "scored"
+    SKIPPED = "skipped"
+    TIMEOUT = "timeout"
+    PARSE_ERROR = "parse_error"
+
+
+class TokenEventType(StrEnum):
+    """Place of an event in a token stream."""
+
+    STREAM_START = "stream_start"
+    TOKEN = "token"  # noqa: S105 - the name of an event, not a secret
+    STREAM_COMPLETE = "stream_complete"
+    ERROR = "error"
+
+
+class Phase(StrEnum):
+    """State of a circuit breaker."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+    FORCED_OPEN = "forced_open"
+    DISABLED = "disabled"
+
+
+class CommandAction(StrEnum):
+    """What an operator can order."""
+
+    PROMOTE = "promote"
+    DEMOTE = "demote"
+    FREEZE = "freeze"
+    UNFREEZE = "unfreeze"
+    FORCE_OPEN = "force_open"
+    DISABLE = "disable"
+    RESET = "reset"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who asked, when, and until when an answer is of use."""
+
+    request_id: Annotated[str, "UUIDv7 of the request; one terminal result carries it"]
+    correlation_id: Annotated[str, "Ties several requests of one cause together"]
+    session_id: Annotated[str | None, "Conversation; when present, the key of every record of the request"] = None
+    tenant: Annotated[str, "Who is billed and limited"] = "default"
+    source_service: Annotated[str, "Service that produced the request"] = "unknown"
+    event_time: Annotated[datetime, "When it happened; tables and replays move on this clock"]
+    deadline: Annotated[datetime, "After this moment the answer is useless and the request expires"]
+    replay_id: Annotated[str | None, "Set while historical topics are replayed"] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorReport:
+    """One error of the taxonomy in `streams.errors`."""
+
+    error_code: Annotated[str, "Stable code, listed in docs/errors.md"]
+    message: Annotated[str, "One sentence that says what to do"]
+    severity: Annotated[Severity, "How bad it is"]
+    context: Annotated[Mapping[str, str], "Names and values that locate the error"]
+    cause: Annotated[str | None, "Type and text of the underlying error"] = None
+    timestamp: Annotated[datetime, "When it was seen"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextQuery:
+    """Topic `texts`: a question or instruction as a producer sends it, not yet checked."""
+
+    origin: Annotated[Origin, "Who asked"]
+    query: Annotated[str, "Text of the user, 1 to 5,000 characters"]
+    domain: Annotated[str | None, "literary, market or general; general when absent"] = None
+    task: Annotated[str | None, "analysis, generation or reasoning; analysis when absent"] = None
+    context_pack_id: Annotated[str | None, "DataForge context pack to ground the answer in"] = None
+    strategy: Annotated[str | None, "Routing strategy; the setting when absent"] = None
+    model: Annotated[str | None, "Ask this model and no other"] = None
+    temperature: Annotated[float, "Sampling temperature, 0 to 2"] = 0.0
+    max_tokens: Annotated[int, "Most tokens the answer may have, 1 to 4,096"] = 256
+    strict: Annotated[bool, "Refuse rather than answer degraded"] = False
+    speak: Annotated[bool, "Also synthesize the answer"] = False
+    language: Annotated[str | None, "BCP 47 tag, detected when absent"] = None
+    confidence: Annotated[float | None, "Confidence of the transcript this text came from, 0 to 1"] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """Topic `proposals`: facts somebody wants Sophia to consider."""
+
+    origin: Annotated[Origin, "Who proposes"]
+    proposal_id: Annotated[str, "Stable id; a repeated proposal has the same one"]
+    raw_text: Annotated[str, "Text the facts come from"]
+    nodes: Annotated[tuple[str, ...], "JSON objects, one per extracted node"] = ()
+    edges: Annotated[tuple[str, ...], "JSON objects, one per extracted edge"] = ()
+    confidence: Annotated[float, "How sure the source is, 0 to 1"]
+    model: Annotated[str | None, "Model that extracted the facts"] = None
+    provider: Annotated[str | None, "Provider of that model"] = None
+    metadata: Annotated[Mapping[str, str], "Anything else, for the receiver"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioChunk:
+    """Topic `audio`: a piece of a clip or of a live stream."""
+
+    origin: Annotated[Origin, "Who speaks"]
+    clip_id: Annotated[str, "Clip or live stream the chunk belongs to"]
+    sequence: Annotated[int, "Position in the clip, from 0"]
+    last: Annotated[bool, "True on the final chunk"]
+    live: Annotated[bool, "True for a stream that is still being spoken"] = False
+    codec: Annotated[str, "pcm_s16le, wav, flac, mp3, ogg, webm"]
+    sample_rate_hz: Annotated[int, "Samples per second; of meaning for raw PCM only"] = 16000
+    content: Annotated[bytes, "At most 524,288 bytes"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """A recognised word."""
+
+    text: Annotated[str, "The word"]
+    start_s: Annotated[float, "Seconds from the start of the clip"]
+    end_s: Annotated[float, "Seconds from the start of the clip"]
+    probability: Annotated[float, "0 to 1"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcript:
+    """Topic `transcripts`: what was heard."""
+
+    origin: Annotated[Origin, "Who spoke"]
+    clip_id: Annotated[str, "Clip or live stream"]
+    final: Annotated[bool, "False while a live stream goes on"]
+    text: Annotated[str, "What was said"]
+    language: Annotated[str, "BCP 47 tag"]
+    confidence: Annotated[float, "Calibrated probability that the words are right, 0 to 1"]
+    words: Annotated[tuple[Word, ...], "Words with times and probabilities"] = ()
+    duration_s: Annotated[float, "Length of the audio"]
+    dropped_s: Annotated[float, "Seconds lost to a full live buffer"] = 0.0
+    model: Annotated[str, "Model that listened"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnowledgeDocument:
+    """Topic `knowledge`, key document_id: a document to answer from; a tombstone (null value) deletes it."""
+
+    document_id: Annotated[str, "Stable id of the document"]
+    title: Annotated[str, "Shown as the source of an answer"]
+    text: Annotated[str, "Content"]
+    domain: Annotated[Domain, "Field it belongs to"] = Domain.GENERAL
+    tenant: Annotated[str, "Who may see it"] = "default"
+    media_type: Annotated[str, "text/plain, text/markdown or text/html"] = "text/plain"
+    source_uri: Annotated[str | None, "Where it came from"] = None
+    updated_at: Annotated[datetime, "When this version was written"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invalidation:
+    """Topic `invalidations`, key subject: caches must forget the subject."""
+
+    subject: Annotated[str, "`document:<id>` or `pack:<id>`"]
+    version: Annotated[str, "Version that is now current"]
+    reason: Annotated[str, "updated or deleted"]
+    at: Annotated[datetime, "When it changed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """Topic `commands`, key the cell or dependency: an order of an operator, idempotent by id."""
+
+    command_id: Annotated[str, "Repeating an id has no effect"]
+    subject: Annotated[str, "Cell (`domain/task`) or dependency"]
+    action: Annotated[CommandAction, "What to do"]
+    model: Annotated[str | None, "Model to promote or demote"] = None
+    issued_by: Annotated[str, "Who orders it"]
+    reason: Annotated[str, "Why"]
+    at: Annotated[datetime, "When it was ordered"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Topic `requests`: an admitted text query, every field checked and filled in."""
+
+    origin: Annotated[Origin, "Who asked"]
+    query: Annotated[str, "Text of the user, NFC"]
+    domain: Annotated[Domain, "Field"]
+    task: Annotated[Task, "Kind of work"]
+    context_pack_id: Annotated[str | None, "DataForge context pack"] = None
+    strategy: Annotated[Strategy | None, "Routing strategy asked for; the setting when absent"] = None
+    model: Annotated[str | None, "Ask this model and no other"] = None
+    temperature: Annotated[float, "0 to 2"]
+    max_tokens: Annotated[int, "Most tokens of the answer"]
+    strict: Annotated[bool, "Refuse rather than answer degraded"] = False
+    speak: Annotated[bool, "Also synthesize the answer"] = False
+    risk: Annotated[float, "Prompt-injection risk, 0 to 1"] = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """One token of an analysed text."""
+
+    text: Annotated[str, "As written"]
+    lemma: Annotated[str, "Dictionary form"]
+    pos: Annotated[str, "Universal part of speech"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entity:
+    """One named entity of an analysed text."""
+
+    text: Annotated[str, "As written"]
+    label: Annotated[str, "Kind, OntoNotes name"]
+    start: Annotated[int, "First character"]
+    end: Annotated[int, "Character after the last"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """Topic `analyses`: language analysis of a request."""
+
+    origin: Annotated[Origin, "Who asked"]
+    language: Annotated[str, "BCP 47 tag"]
+    sentences: Annotated[tuple[str, ...], "Sentences in order"]
+    tokens: Annotated[tuple[Token, ...], "Tokens in order"]
+    entities: Annotated[tuple[Entity, ...], "Entities in order"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedding:
+    """Topic `embeddings`: a request and the vector of its query."""
+
+    origin: Annotated[Origin, "Who asked"]
+    request: Annotated[Request, "The admitted request"]
+    embedding_id: Annotated[str, "Hash of model and text"]
+    model: Annotated[str, "Embedding model"]
+    vector: Annotated[tuple[float, ...], "Unit length"]
+    persisted: Annotated[bool, "True only when the vector store confirmed the upsert"] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A passage that may ground an answer, with its provenance."""
+
+    chunk_id: Annotated[str, "Deterministic id"]
+    document_id: Annotated[str, "Document it is part of"]
+    title: Annotated[str, "Title of the document"]
+    text: Annotated[str, "The passage"]
+    source: Annotated[str, "vector_store, dataforge or static"]
+    similarity: Annotated[float, "Cosine with the query, -1 to 1"]
+    relevance: Annotated[float, "Cosine and lexical overlap together, 0 to 1"]
+    kept: Annotated[bool, "True when it is part of the context"]
+    reason: Annotated[str, "Why it was kept or dropped"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Topic `contexts`: a request and the passages found for it."""
+
+    origin: Annotated[Origin, "Who asked"]
+    request: Annotated[Request, "The admitted request"]
+    chunks: Annotated[tuple[Chunk, ...], "Best first, kept and dropped"]
+    pack_version: Annotated[str | None, "Version of the DataForge pack, when one was used"] = None
+    degradations: Annotated[tuple[str, ...], "What could not be had, e.g. `vector_store_unavailable`"] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """Topic `prompts`: exactly what a model will be asked."""
+
+    origin: Annotated[Origin, "Who asked"]
+    request: Annotated[Request, "The admitted request"]
+    chunks: Annotated[tuple[Chunk, ...], "Passages with the final decision on each"]
+    system: Annotated[str, "Instructions of the domain adapter"]
+    user: Annotated[str, "Context and question"]
+    prompt_version: Annotated[str, "Version of the template"]
+    tokens: Annotated[int, "Tokens of system and user together, by the tokenizer named"]
+    tokenizer: Annotated[str, "Tokenizer the tokens were counted with"]
+    canary: Annotated[str, "Word that must never appear in an answer"]
+    pack_version: Annotated[str | None, "Version of the DataForge pack"] = None
+    degradations: Annotated[tuple[str, ...], "What could not be had so far"] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteDecision:
+    """Why a model was chosen."""
+
+    strategy: Annotated[Strategy, "What was optimised"]
+    cell: Annotated[str, "`domain/task`"]
+    model: Annotated[str, "Model that answered"]
+    provider: Annotated[str, "Provider that served it"]
+    reasons: Annotated[tuple[str, ...], "Why this one"]
+    rejected: Annotated[Mapping[str, str], "Model not taken -> why"]
+    chain: Annotated[tuple[str, ...], "Models in the order they would have been tried"]
+    propensity: Annotated[float, "Probability with which this model was chosen first, 0 to 1"] = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Topic `answers`: what a model said, with everything needed to judge it."""
+
+    origin: Annotated[Origin, "Who asked"]
+    request: Annotated[Request, "The admitted request"]
+    chunks: Annotated[tuple[Chunk, ...], "Passages given to the model and dropped ones"]
+    text: Annotated[str, "The answer"]
+    decision: Annotated[RouteDecision, "Why this model"]
+    finish_reason: Annotated[str, "stop, length or content_filter"]
+    input_tokens: Annotated[int, "Tokens of the prompt as the provider counted them"]
+    output_tokens: Annotated[int, "Tokens of the answer"]
+    cost_usd: Annotated[float, "Price of the call"] = 0.0
+    latency_ms: Annotated[float, "Whole call"]
+    ttft_ms: Annotated[float, "Until the first token"]
+    prompt_version: Annotated[str, "Version of the template"]
+    canary: Annotated[str, "Word that must never appear in an answer"]
+    pack_version: Annotated[str | None, "Version of the DataForge pack"] = None
+    degradations: Annotated[tuple[str, ...], "What could not be had so far"] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamStats:
+    """Speed of a token stream."""
+
+    tps: Annotated[float, "Tokens per second so far"]
+    ttft_ms: Annotated[float, "Time to the first token"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenEvent:
+    """Topic `tokens`: a piece of an answer while it is being written."""
+
+    origin: Annotated[Origin, "Who asked"]
+    type: Annotated[TokenEventType, "Place in the stream"]
+    session_id: Annotated[str, "Session, or the request id when there is none"]
+    content: Annotated[str, "Text of this event"]
+    epoch: Annotated[int, "Attempt; a higher epoch replaces everything of the lower ones"]
+    sequence: Annotated[int, "Position in the epoch, from 0"]
+    stats: Annotated[StreamStats | None, "Speed so far"] = None
+    timestamp: Annotated[datetime, "When it was written"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Topic `outcomes`, key dependency: one call of an outside system, for its circuit."""
+
+    dependency: Annotated[str, "Provider, model server, store or service that was called"]
+    ok: Annotated[bool, "False for a failure that counts against the circuit"]
+    error_code: Annotated[str | None, "Code of the failure"] = None
+    latency_ms: Annotated[float, "Duration of the call"]
+    request_id: Annotated[str | None, "Request it was made for"] = None
+    at: Annotated[datetime, "When the call ended"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One judged property of an answer."""
+
+    name: Annotated[str, "relevance, correctness, coherence, policy_compliance or context_overlap"]
+    value: Annotated[float, "0 to 1; 0 unless the status is scored"]
+    status: Annotated[ScoreStatus, "Whether the value is a measurement"] = ScoreStatus.SCORED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Topic `evaluations`: an answer and its scores."""
+
+    origin: Annotated[Origin, "Who asked"]
+    answer: Annotated[Answer, "What was judged"]
+    scores: Annotated[tuple[Score, ...], "Five scores, fixed order"]
+    overall: Annotated[float, "Weighted mean of the scored ones, 0 to 1"]
+    passed: Annotated[bool, "Overall at or above the threshold and no policy breach"]
+    evaluator: Annotated[str, "Judge and its version"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Topic `verdicts`, key cell: one judged answer, for the champions."""
+
+    verdict_id: Annotated[str, "Request id and evaluator; counted once"]
+    cell: Annotated[str, "`domain/task`"]
+    model: Annotated[str, "Model that was judged"]
+    score: Annotated[float, "Overall score, 0 to 1"]
+    latency_ms: Annotated[float, "Of the call"]
+    cost_usd: Annotated[float, "Of the call"]
+    at: Annotated[datetime, "Event time of the request"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A passage an answer rests on, as shown to the reader."""
+
+    chunk_id: Annotated[str, "Passage"]
+    document_id: Annotated[str, "Document"]
+    title: Annotated[str, "Title of the document"]
+    relevance: Annotated[float, "0 to 1"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """Topic `results`: the one terminal record of a request."""
+
+    origin: Annotated[Origin, "Who asked"]
+    result_id: Annotated[str, "Derived from the request id: a repeated delivery has the same one"]
+    status: Annotated[Status, "How it ended"]
+    text: Annotated[str, "The answer; empty unless ok or degraded"] = ""
+    errors: Annotated[tuple[ErrorReport, ...], "What was wrong, every problem listed"] = ()
+    degradations: Annotated[tuple[str, ...], "What could not be had"] = ()
+    sources: Annotated[tuple[Source, ...], "Passages used"] = ()
+    scores: Annotated[tuple[Score, ...], "Five scores"] = ()
+    overall: Annotated[float | None, "Weighted mean of the scores"] = None
+    decision: Annotated[RouteDecision | None, "Why this model"] = None
+    prompt_version: Annotated[str | None, "Version of the template"] = None
+    pack_version: Annotated[str | None, "Version of the DataForge pack"] = None
+    evaluator: Annotated[str | None, "Judge and its version"] = None
+    input_tokens: Annotated[int, "Tokens of the prompt"] = 0
+    output_tokens: Annotated[int, "Tokens of the answer"] = 0
+    cost_usd: Annotated[float, "Price of the model call"] = 0.0
+    latency_ms: Annotated[float, "Duration of the model call"] = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    """Topic `feedback`, key pack or request: what DataForge learns from an answer."""
+
+    origin: Annotated[Origin, "Who asked"]
+    feedback_id: Annotated[str, "Stable; DataForge is idempotent on it"]
+    context_pack_id: Annotated[str | None, "Pack that was used"] = None
+    pack_version: Annotated[str | None, "Version of that pack"] = None
+    chunk_ids: Annotated[tuple[str, ...], "Passages that were used"]
+    query: Annotated[str, "What was asked"]
+    output: Annotated[str, "What was answered"]
+    model: Annotated[str, "Model"]
+    provider: Annotated[str, "Provider"]
+    cell: Annotated[str, "`domain/task`"]
+    reward: Annotated[float, "Overall score, 0 to 1"]
+    passed: Annotated[bool, "Whether the evaluation passed"]
+    scores: Annotated[tuple[Score, ...], "Five scores"]
+    tokens_used: Annotated[int, "Prompt and answer"]
+    latency_ms: Annotated[float, "Model call"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechRequest:
+    """Topic `speech-requests`: an answer to be spoken."""
+
+    origin: Annotated[Origin, "Who asked"]
+    text: Annotated[str, "What to say"]
+    turn: Annotated[int, "Turn of the conversation; a newer turn silences an older one"] = 0
+    voice: Annotated[str | None, "Voice; the setting when absent"] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechChunk:
+    """Topic `speech`: a spoken sentence."""
+
+    origin: Annotated[Origin, "Who asked"]
+    sequence: Annotated[int, "Sentence, from 0"]
+    last: Annotated[bool, "True on the final sentence"]
+    turn: Annotated[int, "Turn it belongs to"]
+    text: Annotated[str, "What is said"]
+    content: Annotated[bytes, "Mono s16le; empty when only text could be given"]
+    sample_rate_hz: Annotated[int, "Samples per second"]
+    engine: Annotated[str, "Rung of the ladder that spoke: piper, espeak-ng or text"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelStanding:
+    """How one model does in one cell."""
+
+    model: Annotated[str, "Model"]
+    score: Annotated[float, "Exponential moving average, 0 to 1"]
+    samples: Annotated[int, "Verdicts counted"]
+    recent: Annotated[tuple[float, ...], "Newest scores, oldest first, at most the window"]
+    peak: Annotated[float, "Highest average so far"]
+    low: Annotated[float, "Lowest average so far"]
+    as_of: Annotated[datetime, "Event time of the last verdict"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """Table `champions` and topic `standings`, key cell: the models of a cell and which of them leads."""
+
+    cell: Annotated[str, "`domain/task`"]
+    champion: Annotated[str | None, "Model that gets the traffic; none before the first verdict"] = None
+    standings: Annotated[tuple[ModelStanding, ...], "By model name"] = ()
+    since: Annotated[datetime | None, "When the champion took over"] = None
+    reason: Annotated[str, "Why it leads"] = ""
+    frozen: Annotated[bool, "True while an operator forbids changes"] = False
+    counted: Annotated[Mapping[str, int], "`topic-partition` -> last source offset counted"]
+    commands: Annotated[tuple[str, ...], "Ids of the newest commands obeyed"] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitState:
+    """Table `circuits` and topic `circuit-states`, key dependency: the memory of one circuit breaker."""
+
+    dependency: Annotated[str, "Who is called"]
+    failures: Annotated[int, "Consecutive failures"] = 0
+    first_failure_at: Annotated[datetime | None, "Start of the present run of failures"] = None
+    open_until: Annotated[datetime | None, "Calls are refused before this; half open after it; none when closed"] = None
+    opened: Annotated[int, "How often it opened"] = 0
+    forced: Annotated[Phase | None, "forced_open or disabled by an operator"] = None
+    last_error_code: Annotated[str | None, "Newest failure"] = None
+    as_of: Annotated[datetime, "When the last outcome was seen"]
+    counted: Annotated[Mapping[str, int], "`topic-partition` -> last source offset counted"]
+    commands: Annotated[tuple[str, ...], "Ids of the newest commands obeyed"] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One exchange of a conversation."""
+
+    request_id: Annotated[str, "Request"]
+    query: Annotated[str, "At most 2,000 characters"]
+    answer: Annotated[str, "At most 2,000 characters; empty until answered"]
+    at: Annotated[datetime, "Event time"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """Table `sessions`, key session_id: bounded history of a conversation."""
+
+    session_id: Annotated[str, "Conversation"]
+    turns: Annotated[tuple[Turn, ...], "Oldest first, at most 100"] = ()
+    as_of: Annotated[datetime, "Last activity"]
+    counted: Annotated[Mapping[str, int], "`topic-partition` -> last source offset counted"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SophiaProposal:
+    """Topic `sophia-proposals`: a proposal as Sophia takes it."""
+
+    origin: Annotated[Origin, "Who proposes"]
+    proposal_id: Annotated[str, "Stable id"]
+    llm_provider: Annotated[str, "Provider of the extracting model"]
+    model: Annotated[str, "Extracting model"]
+    confidence: Annotated[float, "0 to 1"]
+    generated_at: Annotated[datetime, "When it was made"]
+    nodes: Annotated[tuple[str, ...], "JSON objects"]
+    edges: Annotated[tuple[str, ...], "JSON objects"]
+    raw_text: Annotated[str, "Text the facts come from"]
+    embedding_id: Annotated[str, "Hash of model and text"]
+    embedding_model: Annotated[str, "Embedding model"]
+    vector: Annotated[tuple[float, ...], "Unit length"]
+    metadata: Annotated[Mapping[str, str], "Anything else"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Topic `usage`: an account of a window of finished requests."""
+
+    tenant: Annotated[str, "Who is billed"]
+    window_start: Annotated[datetime, "Start of the window"]
+    window_s: Annotated[float, "Length of the window"]
+    requests: Annotated[Mapping[str, int], "Status -> count"]
+    input_tokens: Annotated[int, "Tokens in"]
+    output_tokens: Annotated[int, "Tokens out"]
+    cost_usd: Annotated[float, "Sum of prices"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """Topic `alerts`: something a person should look at."""
+
+    alert_id: Annotated[str, "Stable id"]
+    type: Annotated[str, "Kind of alert"]
+    severity: Annotated[Severity, "How bad"]
+    risk_score: Annotated[float, "0 to 1"]
+    indicators: Annotated[tuple[str, ...], "What was seen"]
+    recommended_actions: Annotated[tuple[str, ...], "What to do"]
+    at: Annotated[datetime, "When"]

@@ -1,0 +1,17 @@
+"""How a handler sends records."""
+
+from typing import Protocol, TypeVar
+
+from streams.topic import Topic
+
+S = TypeVar("S")
+
+
+class Emit(Protocol):
+    """Handed to every handler. Outputs are sent when the handler has returned, so a retry sends nothing twice."""
+
+    def __call__(self, topic: Topic[S], record: S) -> None:
+        """Send `record` to `topic` under the topic's key once the handler has returned."""
+
+    def now(self, topic: Topic[S], record: S) -> None:
+        """Send at once, whatever becomes of the handler: for token streams only."""

@@ -1,0 +1,200 @@
+"""The one error taxonomy. The class decides what happens to a record, not the place that raised it.
+
+PipelineError
+├── Transient                     retried in place with backoff until the deadline, then a dead letter
+│   ├── ProviderUnavailable       a model provider did not answer
+│   ├── StoreUnavailable          the vector store did not answer
+│   ├── DataForgeUnavailable      DataForge did not answer
+│   └── SchemaNotLoaded           the writer's schema is not here yet
+├── Permanent                     a dead letter at once
+│   ├── Undecodable               bytes that are no record of this topic
+│   ├── RecordInvalid             a record that cannot be encoded
+│   ├── RequestInvalid            a request with problems, all listed
+│   ├── ProviderRefused           a provider said no: wrong key, unknown model, content policy
+│   ├── DataForgeRefused          DataForge rejected a call
+│   ├── NoProviderLeft            every model of the chain failed or is excluded
+│   └── HandlerFailed             a bug: an exception outside this taxonomy
+├── DeadlineExceeded              the request expired
+├── DeliveryFailed                the broker did not confirm an output; the worker stops and the record is read again
+└── StartRefused                  the worker cannot start
+    ├── SettingsInvalid           settings with problems, all listed
+    ├── BrokerUnreachable         no Kafka at the address
+    ├── ModelMissing              a model file or package is not installed
+    └── EmbeddedStackFailed       the embedded Kafka could not be prepared or started
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import ClassVar
+
+from schemas.records import ErrorReport, Severity
+
+
+class PipelineError(Exception):
+    """Root. `code` is stable and documented; `retryable` is the whole policy."""
+
+    code: ClassVar[str] = "pipeline_error"
+    retryable: ClassVar[bool] = False
+    severity: ClassVar[Severity] = Severity.ERROR
+
+    def __init__(self, message: str, *, context: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.context: Mapping[str, str] = dict(context or {})
+
+    def report(self, at: datetime) -> ErrorReport:
+        """Return the error as records and HTTP answers carry it."""
+        cause = self.__cause__
+        return ErrorReport(
+            error_code=self.code,
+            message=self.message,
+            severity=self.severity,
+            context=self.context,
+            cause=f"{type(cause).__name__}: {cause}" if cause else None,
+            timestamp=at,
+        )
+
+
+class Transient(PipelineError):
+    """May succeed when tried again. `retry_after_s` is the other side's own wish, when it gave one."""
+
+    code = "transient"
+    retryable = True
+    severity = Severity.WARNING
+
+    def __init__(
+        self, message: str, *, context: Mapping[str, str] | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message, context=context)
+        self.retry_after_s = retry_after_s
+
+
+class ProviderUnavailable(Transient):
+    """A model provider did not answer. Operator: runbook `breaker-open`."""
+
+    code = "provider_unavailable"
+
+
+class StoreUnavailable(Transient):
+    """The vector store did not answer. Operator: runbook `vector-store-down`."""
+
+    code = "store_unavailable"
+
+
+class DataForgeUnavailable(Transient):
+    """DataForge did not answer; feedback waits on its topic. Operator: runbook `dataforge-down`."""
+
+    code = "dataforge_unavailable"
+
+
+class SchemaNotLoaded(Transient):
+    """A record was written with a schema id that is not in memory; the registry is asked for it."""
+
+    code = "schema_not_loaded"
+
+    def __init__(self, schema_id: int) -> None:
+        super().__init__(f"schema {schema_id} is not loaded", context={"schema_id": str(schema_id)})
+        self.schema_id = schema_id
+
+
+class Permanent(PipelineError):
+    """Fails the same way every time."""
+
+    code = "permanent"
+
+
+class Undecodable(Permanent):
+    """The value is not a record of this topic. Operator: `forgestream dead-letters`, then mend the producer."""
+
+    code = "undecodable"
+
+
+class RecordInvalid(Permanent):
+    """A record breaks its own schema or limits. Operator: a bug in the stage named, or a hostile input."""
+
+    code = "record_invalid"
+
+
+class RequestInvalid(Permanent):
+    """A request has problems; `problems` lists every one."""
+
+    code = "request_invalid"
+    severity = Severity.INFO
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+class ProviderRefused(Permanent):
+    """A provider said no: wrong key, unknown model, content policy. Operator: check key and model name."""
+
+    code = "provider_refused"
+
+
+class DataForgeRefused(Permanent):
+    """DataForge rejected a call (4xx). Operator: compare its contract version with docs/contracts."""
+
+    code = "dataforge_refused"
+
+
+class NoProviderLeft(Permanent):
+    """Every model of the chain failed, is excluded or has an open circuit. Operator: runbook `breaker-open`."""
+
+    code = "no_provider_left"
+
+
+class HandlerFailed(Permanent):
+    """An exception outside the taxonomy: a bug. The cause and its stack trace are in the dead letter."""
+
+    code = "handler_failed"
+    severity = Severity.CRITICAL
+
+
+class DeadlineExceeded(PipelineError):
+    """The request's deadline passed before the stage was done."""
+
+    code = "deadline_exceeded"
+    severity = Severity.WARNING
+
+
+class DeliveryFailed(PipelineError):
+    """The broker did not confirm an output. The worker stops; the input is read again after its restart."""
+
+    code = "delivery_failed"
+    severity = Severity.CRITICAL
+
+
+class StartRefused(PipelineError):
+    """The worker cannot start; the message says what to do. Exit code 2."""
+
+    code = "start_refused"
+    severity = Severity.CRITICAL
+
+
+class SettingsInvalid(StartRefused):
+    """Settings with problems; `problems` lists every one."""
+
+    code = "settings_invalid"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("settings are invalid:\n" + "\n".join(f"  - {problem}" for problem in problems))
+        self.problems = tuple(problems)
+
+
+class BrokerUnreachable(StartRefused):
+    """No Kafka broker answered at the address."""
+
+    code = "broker_unreachable"
+
+
+class ModelMissing(StartRefused):
+    """A model file or package is not installed."""
+
+    code = "model_missing"
+
+
+class EmbeddedStackFailed(StartRefused):
+    """The embedded Kafka could not be prepared or started."""
+
+    code = "embedded_stack_failed"

@@ -1,0 +1,151 @@
+"""What stages ask of the outside: protocols and the values they exchange. `streams.clients` implements them; tests fake them."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from schemas.records import Chunk, Domain, Feedback
+
+Vector = tuple[float, ...]
+
+
+class Clock(Protocol):
+    """The one source of the present; a replay and the tests bring their own."""
+
+    def now(self) -> datetime:
+        """Return the time, UTC."""
+
+
+class Encoder(Protocol):
+    """Texts to unit vectors."""
+
+    model: str
+    dimension: int
+
+    async def encode(self, texts: Sequence[str]) -> Sequence[Vector]:
+        """Return one vector per text, in order; calls under way at the same time share batches.
+
+        Raises:
+            ProviderUnavailable: the model cannot answer now.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredChunk:
+    """A passage as the vector store keeps it."""
+
+    chunk_id: str
+    document_id: str
+    title: str
+    text: str
+    domain: Domain
+    tenant: str
+    position: int
+    vector: Vector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundChunk:
+    """A passage near a vector; `similarity` is the cosine."""
+
+    chunk_id: str
+    document_id: str
+    title: str
+    text: str
+    domain: Domain
+    similarity: float
+
+
+class ChunkStore(Protocol):
+    """The vector store."""
+
+    async def replace(self, document_id: str, chunks: Sequence[StoredChunk]) -> None:
+        """Make `chunks` the whole of the document: upsert them, delete leftovers of an earlier version.
+
+        Raises:
+            StoreUnavailable: the store did not answer in time.
+        """
+
+    async def delete(self, document_id: str) -> None:
+        """Forget the document; unknown ids are fine. Raises StoreUnavailable."""
+
+    async def search(self, vector: Vector, *, limit: int, tenant: str) -> Sequence[FoundChunk]:
+        """Return the nearest chunks of the tenant, nearest first. Raises StoreUnavailable."""
+
+
+class Tokenizer(Protocol):
+    """Counts tokens the way a model does."""
+
+    name: str
+
+    def count(self, text: str) -> int:
+        """Return the number of tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """One model of the catalogue."""
+
+    name: str
+    provider: str
+    context_tokens: int
+    usd_per_million_in: float = 0.0
+    usd_per_million_out: float = 0.0
+    domains: tuple[Domain, ...] = tuple(Domain)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a model is asked. `chunks` and `query` are for providers that need no prompt, such as `extractive`."""
+
+    request_id: str
+    system: str
+    user: str
+    query: str
+    chunks: tuple[Chunk, ...]
+    max_tokens: int
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """Text as it is written."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """The end of an answer; always the last thing a stream yields, exactly once."""
+
+    finish_reason: str
+    input_tokens: int
+    output_tokens: int
+
+
+class Model(Protocol):
+    """A model of a provider. The contract is written out in docs/providers.md."""
+
+    spec: ModelSpec
+    tokenizer: Tokenizer
+
+    def stream(self, ask: Ask) -> AsyncIterator[Piece | Finish]:
+        """Yield pieces, then one `Finish`. Cancelling stops the model.
+
+        Raises:
+            ProviderUnavailable: try again or elsewhere.
+            ProviderRefused: trying again here is useless.
+        """
+
+
+class FeedbackSink(Protocol):
+    """Whoever learns from answers: DataForge."""
+
+    async def deliver(self, feedback: Feedback) -> None:
+        """Deliver once, idempotent on `feedback_id`.
+
+        Raises:
+            DataForgeUnavailable: try later.
+            DataForgeRefused: never will be taken.
+        """

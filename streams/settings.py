@@ -1,0 +1,329 @@
+"""All settings: one frozen tree, read once, every problem reported together and before Kafka is touched.
+
+The environment name of a setting is `FORGESTREAM_<SECTION>_<NAME>`; the address of the cluster alone is the short
+`FORGESTREAM_KAFKA`. A name that ends in `_FILE` reads the value from that file (mounted secrets).
+"""
+
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from streams.errors import SettingsInvalid
+
+PREFIX = "FORGESTREAM_"
+T = TypeVar("T")
+
+
+def setting(  # noqa: PLR0913 - the parts of a setting's documentation
+    default: T,
+    meaning: str,
+    *,
+    unit: str = "",
+    why: str = "",
+    secret: bool = False,
+    least: float | None = None,
+    most: float | None = None,
+    choices: tuple[str, ...] = (),
+    env: str | None = None,
+) -> T:
+    """Declare a setting with its documentation and limits. `why` is the reason to differ from Kafka's or Faust's default."""
+    documentation = {
+        "meaning": meaning, "unit": unit, "why": why, "secret": secret, "least": least, "most": most, "choices": choices, "env": env,
+    }  # fmt: skip
+    declared: T = field(default=default, metadata=documentation)
+    return declared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaSettings:
+    """How to reach the cluster, and how topics are made."""
+
+    bootstrap: str = setting("", "Brokers as host:port,host:port; empty starts the embedded broker", env="FORGESTREAM_KAFKA")
+    security_protocol: str = setting("PLAINTEXT", "Kafka's security.protocol", choices=("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"))  # fmt: skip
+    sasl_mechanism: str = setting("", "Kafka's sasl.mechanism", choices=("", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"))
+    sasl_username: str = setting("", "User name for SASL")
+    sasl_password: str = setting("", "Password for SASL", secret=True)
+    tls_ca_file: str = setting("", "CA certificates in PEM; empty uses the system's")
+    tls_cert_file: str = setting("", "Client certificate in PEM, for mutual TLS")
+    tls_key_file: str = setting("", "Key of the client certificate in PEM")
+    topic_prefix: str = setting("", "Put before every topic and group name; a replay has its own")
+    partitions: int = setting(4, "Partitions of every request-path topic; they must be equal", least=1, most=512)
+    replication: int = setting(1, "Replicas of every topic we create; use 3 on a cluster", least=1, most=7)
+    min_insync_replicas: int = setting(1, "Kafka's min.insync.replicas of topics we create; use 2 with 3 replicas", least=1, most=7)
+    timeout_s: float = setting(10.0, "Longest wait for the cluster at start", unit="s", least=0.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedSettings:
+    """The Kafka that `forgestream up` starts itself."""
+
+    cache_dir: str = setting("", "Where jars and converted models are kept; empty is the user's cache directory")
+    data_dir: str = setting("", "Where the embedded broker and store keep data; empty is thrown away at exit")
+    heap_mb: int = setting(384, "Java heap of the embedded broker", unit="MiB", least=128)
+    port: int = setting(0, "Port of the embedded broker; 0 takes a free one", least=0, most=65535)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrySettings:
+    """Where schema ids come from."""
+
+    url: str = setting("", "Base URL of a Confluent-compatible schema registry; empty uses the ids committed beside the schemas")
+    username: str = setting("", "Basic authentication")
+    password: str = setting("", "Basic authentication", secret=True)
+    timeout_s: float = setting(5.0, "Longest wait for one call", unit="s", least=0.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """How records are consumed, handled and produced."""
+
+    worker_id: str = setting("worker-0", "Stable name of this worker, unique in its group", why="static membership: after a kill the group waits for nobody")
+    in_flight: int = setting(1024, "Most records under way per partition; the partition pauses above it", least=1, why="Faust buffers 4,096 events per agent whatever their size")
+    in_flight_mb: float = setting(32.0, "Most bytes under way per partition", unit="MiB", least=0.1)
+    commit_interval_s: float = setting(0.5, "Time between offset commits", unit="s", least=0.05, why="Faust's 2.8 s repeats more work after a kill")
+    session_timeout_s: float = setting(6.0, "Group session timeout", unit="s", least=1, why="Faust's 60 s leaves a dead worker's partitions idle for a minute")
+    heartbeat_s: float = setting(1.0, "Group heartbeat", unit="s", least=0.1, why="a third of the session timeout or less")
+    fetch_max_wait_ms: int = setting(20, "Longest wait of the broker for new records", unit="ms", least=1, why="Faust fixes 1,500: a busy partition can stall behind idle ones that long")
+    max_poll_records: int = setting(4000, "Records taken from the fetcher at once", least=1)
+    max_partition_fetch_mb: float = setting(8.0, "Most bytes of one fetch per partition", unit="MiB", least=0.1, why="a 1 MiB fetch starves the direct path")
+    linger_ms: float = setting(2.0, "Producer's linger.ms: batching against latency", unit="ms", least=0)
+    compression: str = setting("lz4", "Producer's compression.type", choices=("none", "gzip", "snappy", "lz4", "zstd"))
+    delivery_timeout_s: float = setting(120.0, "Producer's delivery.timeout.ms; beyond it the worker stops and reads again", unit="s", least=1)
+    retry_initial_s: float = setting(0.2, "First pause before a transient failure is tried again", unit="s", least=0)
+    retry_max_s: float = setting(5.0, "Longest pause between tries", unit="s", least=0)
+    retry_attempts: int = setting(5, "Tries of one record before it is a dead letter", least=1)
+    drain_s: float = setting(5.0, "Time for records under way at shutdown or rebalance before they are cancelled", unit="s", least=0)
+    stall_s: float = setting(30.0, "Liveness fails when work is done but not committed for this long", unit="s", least=1)
+    processing_guarantee: str = setting("at_least_once", "Only at_least_once: Faust's exactly_once loses data", choices=("at_least_once",))
+    broker_driver: str = setting("aiokafka", "Only aiokafka: Faust's confluent driver drops headers", choices=("aiokafka",))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmitSettings:
+    """Limits of a request."""
+
+    max_query_chars: int = setting(5000, "Longest query", unit="characters", least=1)
+    max_tokens: int = setting(4096, "Most tokens a request may ask for", least=1)
+    deadline_s: float = setting(60.0, "Deadline of a request that has none", unit="s", least=0.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedSettings:
+    """Vectors of texts."""
+
+    provider: str = setting("minilm", "minilm (CTranslate2, int8), sentence-transformers, or hashing (tests)", choices=("minilm", "sentence-transformers", "hashing"))
+    model: str = setting("", "Path or hub id for sentence-transformers; empty uses the installed MiniLM")
+    batch_size: int = setting(64, "Most texts of one forward pass", least=1)
+    batch_wait_ms: float = setting(2.0, "Longest wait for a fuller batch", unit="ms", least=0)
+    cache_size: int = setting(10_000, "Vectors remembered by content hash", least=0)
+    threads: int = setting(1, "Threads of the model", least=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSettings:
+    """The vector store."""
+
+    uri: str = setting("", "Milvus URI, or a file path for Milvus Lite; empty is a file in the data directory; `memory` keeps vectors in the process (tests)")
+    token: str = setting("", "Milvus token", secret=True)
+    collection: str = setting("forgestream_chunks", "Collection of the chunks")
+    timeout_s: float = setting(5.0, "Longest wait for one call", unit="s", least=0.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexSettings:
+    """How documents become chunks."""
+
+    chunk_chars: int = setting(600, "Longest chunk", unit="characters", least=50)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrieveSettings:
+    """How passages are found and chosen."""
+
+    candidates: int = setting(12, "Nearest chunks that are looked at", least=1)
+    keep: int = setting(4, "Most chunks that become context", least=1)
+    min_relevance: float = setting(0.35, "Chunks below this are dropped", least=0, most=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComposeSettings:
+    """How prompts are made."""
+
+    budget_tokens: int = setting(8000, "Most tokens of a prompt, counted with the model's own tokenizer", unit="tokens", least=64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteSettings:
+    """Which models answer, and how failures are met."""
+
+    models: str = setting("smollm2,extractive", "Models of the chain, first choice first, comma separated; see docs/providers.md")
+    strategy: str = setting("domain_optimized", "Strategy of requests that name none", choices=("domain_optimized", "cost_optimized", "speed_optimized", "quality_optimized"))
+    explore_share: float = setting(0.1, "Share of requests that go to a challenger, so that it can prove itself", least=0, most=1)
+    context_tokens: int = setting(2048, "Context window of the in-process model", unit="tokens", least=256)
+    threads: int = setting(2, "Threads of the in-process model", least=1)
+    parallel: int = setting(2, "Answers the in-process model writes at once", least=1)
+    flush_ms: float = setting(250.0, "A token buffer is sent at the latest after this", unit="ms", least=1)
+    flush_tokens: int = setting(16, "A token buffer is sent at this size; it grows to it from one", least=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateSettings:
+    """How answers are judged."""
+
+    pass_mark: float = setting(0.5, "Overall score from which an answer passes", least=0, most=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankSettings:
+    """How champions are chosen."""
+
+    alpha: float = setting(0.2, "Weight of the newest verdict in the moving average", least=0.001, most=1)
+    window: int = setting(50, "Verdicts kept for the trend", least=1)
+    challenge_margin: float = setting(0.2, "Share by which a challenger must lead the champion", least=0)
+    min_samples: int = setting(5, "Verdicts a model needs before it can be promoted", least=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchSettings:
+    """When circuits open."""
+
+    failure_threshold: int = setting(5, "Consecutive failures that open a circuit", least=1)
+    window_s: float = setting(60.0, "A run of failures older than this starts anew", unit="s", least=1)
+    recovery_s: float = setting(60.0, "An open circuit lets a probe through after this", unit="s", least=0.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataForgeSettings:
+    """Where feedback goes."""
+
+    url: str = setting("", "Base URL of DataForge; empty keeps feedback on its topic")
+    api_key: str = setting("", "API key", secret=True)
+    timeout_s: float = setting(5.0, "Longest wait for one call", unit="s", least=0.1)
+    retry_max_s: float = setting(8.0, "Longest pause between tries; feedback is tried for as long as DataForge is down", unit="s", least=0.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetrySettings:
+    """Logs and traces."""
+
+    log_level: str = setting("info", "Least severe log line that is written", choices=("debug", "info", "warning", "error"))
+    log_format: str = setting("json", "json for machines, text for people", choices=("json", "text"))
+    otlp_endpoint: str = setting("", "OTLP/HTTP endpoint for traces; empty exports none")
+    health_port: int = setting(0, "Port of /live, /ready and /metrics on loopback; 0 serves none", least=0, most=65535)
+    health_host: str = setting("127.0.0.1", "Address the health port binds to")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole tree."""
+
+    kafka: KafkaSettings = field(default_factory=KafkaSettings)
+    embedded: EmbeddedSettings = field(default_factory=EmbeddedSettings)
+    registry: RegistrySettings = field(default_factory=RegistrySettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    admit: AdmitSettings = field(default_factory=AdmitSettings)
+    embed: EmbedSettings = field(default_factory=EmbedSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    index: IndexSettings = field(default_factory=IndexSettings)
+    retrieve: RetrieveSettings = field(default_factory=RetrieveSettings)
+    compose: ComposeSettings = field(default_factory=ComposeSettings)
+    route: RouteSettings = field(default_factory=RouteSettings)
+    evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
+    rank: RankSettings = field(default_factory=RankSettings)
+    watch: WatchSettings = field(default_factory=WatchSettings)
+    dataforge: DataForgeSettings = field(default_factory=DataForgeSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read every setting from the environment.
+
+        Raises:
+            SettingsInvalid: with all problems at once, unknown names included.
+        """
+        problems: list[str] = []
+        known: set[str] = set()
+        sections: dict[str, Any] = {}
+        for section in fields(cls):
+            section_type = typing.cast("Callable[..., Any]", section.default_factory)
+            values: dict[str, Any] = {}
+            hints = typing.get_type_hints(section_type)
+            for declared in fields(section_type):  # type: ignore[arg-type]
+                name = environment_name(section.name, declared)
+                known |= {name, f"{name}_FILE"}
+                raw = _raw(environ, name, problems)
+                if raw is not None:
+                    values[declared.name] = _parsed(name, raw, hints[declared.name], declared, problems)
+            sections[section.name] = section_type(**{k: v for k, v in values.items() if v is not None})
+        problems += [f"{name} is not a setting; `forgestream settings` lists them all" for name in sorted(environ) if name.startswith(PREFIX) and name not in known]
+        if problems:
+            raise SettingsInvalid(problems)
+        return cls(**sections)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingReference:
+    """One row of `forgestream settings`."""
+
+    name: str
+    value: str
+    default: str
+    unit: str
+    meaning: str
+    why: str
+
+
+def environment_name(section: str, declared: "Field[Any]") -> str:
+    """Name of the environment variable of a setting."""
+    return declared.metadata.get("env") or f"{PREFIX}{section.upper()}_{declared.name.upper()}"
+
+
+def reference(settings: Settings) -> Iterator[SettingReference]:
+    """List every setting with its value, secrets masked."""
+    for section in fields(settings):
+        branch = getattr(settings, section.name)
+        for declared in fields(branch):
+            documentation = declared.metadata
+            value = getattr(branch, declared.name)
+            yield SettingReference(
+                name=environment_name(section.name, declared),
+                value="***" if documentation["secret"] and value else str(value),
+                default="" if declared.default is MISSING else str(declared.default),
+                unit=documentation["unit"],
+                meaning=documentation["meaning"],
+                why=documentation["why"],
+            )
+
+
+def _raw(environ: Mapping[str, str], name: str, problems: list[str]) -> str | None:
+    from_file = environ.get(f"{name}_FILE")
+    if from_file is None or name in environ:
+        return environ.get(name)
+    try:
+        return Path(from_file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{name}_FILE: cannot read {from_file} ({type(error).__name__})")
+        return None
+
+
+def _parsed(name: str, raw: str, kind: object, declared: "Field[Any]", problems: list[str]) -> object:
+    documentation = declared.metadata
+    shown = "***" if documentation["secret"] else repr(raw)
+    value: object
+    try:
+        value = raw if kind is str else typing.cast("Callable[[str], object]", kind)(raw)
+    except ValueError:
+        problems.append(f"{name} must be {'a whole number' if kind is int else 'a number'}, not {shown}")
+        return None
+    choices, least, most = documentation["choices"], documentation["least"], documentation["most"]
+    if choices and value not in choices:
+        allowed = ", ".join(repr(choice) for choice in choices)
+        problems.append(f"{name} must be one of {allowed}, not {shown}" + (f" ({documentation['meaning']})" if len(choices) == 1 else ""))
+        return None
+    if isinstance(value, int | float) and not (value == value and (least is None or value >= least) and (most is None or value <= most)):  # noqa: PLR0124 - NaN
+        bounds = " and ".join(part for part in (f"at least {least:g}" if least is not None else "", f"at most {most:g}" if most is not None else "") if part)
+        problems.append(f"{name} must be {bounds or 'a number'}, not {shown}")
+        return None
+    return value

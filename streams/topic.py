@@ -1,0 +1,32 @@
+"""What a topic is: its name, its record, its key, and how the broker keeps it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+from schemas.records import Origin
+
+R = TypeVar("R")
+
+
+def request_key(origin: Origin) -> str:
+    """Key of every request-path record: the conversation if there is one, else the request."""
+    return origin.session_id or origin.request_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic(Generic[R]):
+    """One topic. `record` is `bytes` where values are passed on unread (dead letters)."""
+
+    name: str
+    record: type[R]
+    key: Callable[[R], str]
+    key_name: str
+    owner: str
+    partitions: int
+    doc: str
+    retention: timedelta | None = timedelta(days=7)
+    compacted: bool = False
+    ends_request: bool = False  # a record that fails here gets a terminal result from the guard
+    max_message_bytes: int = 1_048_576
