@@ -1,0 +1,1 @@
+"""What a record is: records, `.avsc` files, Avro codec, schema registry."""

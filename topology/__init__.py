@@ -1,0 +1,1 @@
+"""How stages are connected: topics, units, graph, worker, command line, embedded stack."""
