@@ -1,0 +1,1 @@
+"""`forgestream demo`: the main job on real parts, watched from outside, judged at the end."""

@@ -1,0 +1,154 @@
+"""What the demo asks: the script, and what has to become of each question."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from schemas.records import Origin, TextQuery
+
+DEADLINE = timedelta(seconds=30)
+NOT_A_RECORD = b'{"question": "this is JSON, and this topic carries Avro"}'
+
+
+class Ending(StrEnum):
+    """How a question of the script has to end."""
+
+    ANSWERED = "answered from the library, with sources and five scores"
+    UNFOUNDED = "answered without sources, since the library does not know"
+    REJECTED = "rejected with every problem listed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A question of the script. `document_id` is the passage that answers it; `problems` how many a rejection lists."""
+
+    number: int
+    text: str
+    domain: str
+    note: str = ""
+    ending: Ending = Ending.ANSWERED
+    document_id: str | None = None
+    session: str | None = None
+    model: str | None = None
+    task: str | None = None
+    temperature: float = 0.0
+    max_tokens: int = 80
+    problems: int = 0
+
+
+SCRIPT = (
+    Question(
+        number=1,
+        domain="literary",
+        text="Why does Captain Ahab hunt the white whale?",
+        document_id="moby-dick",
+    ),
+    Question(
+        number=2,
+        domain="market",
+        text="What happens to the prices of existing bonds when interest rates rise?",
+        document_id="bond-prices",
+    ),
+    Question(
+        number=3,
+        domain="general",
+        text="Why do we always see the same side of the Moon?",
+        document_id="moon-near-side",
+    ),
+    Question(
+        number=4,
+        domain="literary",
+        text="Who wrote Frankenstein, and when did she begin it?",
+        document_id="frankenstein",
+        session="a-conversation",
+        note="conversation, first turn",
+    ),
+    Question(
+        number=5,
+        domain="literary",
+        text="Does the creature in Frankenstein have a name?",
+        document_id="frankenstein-creature",
+        session="a-conversation",
+        note="conversation, second turn: answered after the first",
+    ),
+    Question(
+        number=6,
+        domain="general",
+        text="How many hearts does an octopus have?",
+        document_id="octopus",
+    ),
+    Question(
+        number=7,
+        domain="general",
+        text="How many hearts does an octopus have?",
+        document_id="octopus",
+        note="the same question again: its vector is remembered",
+    ),
+    Question(
+        number=8,
+        domain="market",
+        text="How far must the S&P 500 fall before trading is halted?",
+        document_id="circuit-breakers",
+        model="extractive",
+        note="asks for the model `extractive`: sentences of the sources, word for word",
+    ),
+    Question(
+        number=9,
+        domain="general",
+        text="Which football club won the match in my home town last Sunday?",
+        ending=Ending.UNFOUNDED,
+        note="nothing in the library answers this",
+    ),
+    Question(
+        number=10,
+        domain="astrology",
+        text="   ",
+        task="prophecy",
+        temperature=7.0,
+        max_tokens=0,
+        ending=Ending.REJECTED,
+        problems=5,
+        note="malformed on purpose: empty text, unknown domain and task, temperature 7, no tokens",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A question with the id it travels under."""
+
+    question: Question
+    request_id: str
+    session_id: str | None
+
+
+def origin(asked: Asked, at: datetime) -> Origin:
+    """Return who asks, at `at`."""
+    return Origin(
+        request_id=asked.request_id,
+        correlation_id=asked.request_id,
+        session_id=asked.session_id,
+        source_service="forgestream-demo",
+        event_time=at,
+        deadline=at + DEADLINE,
+    )
+
+
+def text_query(asked: Asked, at: datetime) -> TextQuery:
+    """Return the record a producer would send for the question."""
+    question = asked.question
+    return TextQuery(
+        origin=origin(asked, at),
+        query=question.text,
+        domain=question.domain,
+        task=question.task,
+        model=question.model,
+        temperature=question.temperature,
+        max_tokens=question.max_tokens,
+    )
+
+
+def by_request(script: tuple[Asked, ...]) -> Mapping[str, Asked]:
+    """Return the script by request id."""
+    return {asked.request_id: asked for asked in script}
