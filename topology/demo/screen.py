@@ -1,0 +1,183 @@
+"""Where the demo is shown: a terminal that is redrawn, plain text, or JSON lines."""
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import BinaryIO, Protocol, Self
+
+import orjson
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.rule import Rule
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from topology.demo import render
+from topology.demo.expect import Check
+from topology.demo.journeys import Journey, Story
+from topology.demo.questions import Asked
+
+REDRAWS_PER_S = 12
+
+
+class Screen(Protocol):
+    """What a run of the demo tells."""
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the terminal as it was."""
+
+    def doing(self, what: str) -> None:
+        """Something has begun that takes a while."""
+
+    def done(self, what: str, facts: Mapping[str, object]) -> None:
+        """It has ended."""
+
+    def loading(self, done: int, total: int) -> None:
+        """So many documents of the library are in the vector store."""
+
+    def watching(self, script: Sequence[Asked], story: Story) -> None:
+        """The requests on the way have moved on."""
+
+    def ended(self, asked: Asked, journey: Journey) -> None:
+        """A request has its result, or will not get one."""
+
+    def judged(
+        self, script: Sequence[Asked], story: Story, checks: Sequence[Check], feedback: Mapping[str, str]
+    ) -> None:
+        """The run is over. `feedback` has `topic` and `dataforge_url`."""
+
+
+class RichScreen:
+    """People. What is finished scrolls up, what is under way stays at the bottom and is redrawn."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, transient=True, refresh_per_second=REDRAWS_PER_S)
+
+    def __enter__(self) -> Self:
+        """Begin to redraw, if this is a terminal."""
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove what was under way."""
+        self._live.stop()
+
+    def doing(self, what: str) -> None:
+        """Show a spinner."""
+        self._live.update(Spinner("dots", Text(render.printable(what), style="dim")), refresh=True)
+
+    def done(self, what: str, facts: Mapping[str, object]) -> None:
+        """Print one line."""
+        del facts  # the line says it all
+        self._print(Text.assemble(("✓ ", "green"), render.printable(what)))
+
+    def loading(self, done: int, total: int) -> None:
+        """Show a progress bar."""
+        bar = Table.grid(padding=(0, 1, 0, 0))
+        bar.add_row(
+            Text("the library", style="dim"), ProgressBar(total, done, width=40), f"{done} of {total} documents"
+        )
+        self._live.update(bar, refresh=True)
+
+    def watching(self, script: Sequence[Asked], story: Story) -> None:
+        """Redraw the requests under way."""
+        self._live.update(render.underway(script, story), refresh=True)
+
+    def ended(self, asked: Asked, journey: Journey) -> None:
+        """Print the request's panel."""
+        self._print(render.request(asked, journey))
+
+    def judged(
+        self, script: Sequence[Asked], story: Story, checks: Sequence[Check], feedback: Mapping[str, str]
+    ) -> None:
+        """Print the tables."""
+        self._live.update(Group(), refresh=True)
+        self._print(
+            Rule(style="dim"),
+            render.summary(script, story),
+            render.champions(story.rankings),
+            render.circuits(story.circuits),
+            render.dead_letters(story.dead_letters),
+            render.feedback(story, topic=feedback["topic"], dataforge_url=feedback["dataforge_url"]),
+            Text(),
+            render.verdict(checks),
+        )
+
+    def _print(self, *renderables: RenderableType) -> None:
+        self._console.print(*renderables, sep="\n")
+
+
+class JsonScreen:
+    """Machines: one JSON object a line, `event` says which."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+
+    def __enter__(self) -> Self:
+        """Nothing to begin."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to end."""
+
+    def doing(self, what: str) -> None:
+        """Say nothing: only what has happened is told."""
+
+    def done(self, what: str, facts: Mapping[str, object]) -> None:
+        """Tell what happened."""
+        self._line("done", {"what": what, **facts})
+
+    def loading(self, done: int, total: int) -> None:
+        """Say nothing: `done` follows."""
+
+    def watching(self, script: Sequence[Asked], story: Story) -> None:
+        """Say nothing: `request` follows."""
+
+    def ended(self, asked: Asked, journey: Journey) -> None:
+        """Tell one request."""
+        question = asked.question
+        self._line(
+            "request",
+            {
+                "number": question.number,
+                "request_id": asked.request_id,
+                "session_id": asked.session_id,
+                "question": question.text,
+                "domain": question.domain,
+                "stages": journey.steps,
+                "total_ms": round(journey.total_ms, 3),
+                "result": journey.result,
+            },
+        )
+
+    def judged(
+        self, script: Sequence[Asked], story: Story, checks: Sequence[Check], feedback: Mapping[str, str]
+    ) -> None:
+        """Tell the tables, what was left behind, and the verdict."""
+        for ranking in story.rankings.values():
+            self._line("champions", {"ranking": ranking})
+        for state in story.circuits.values():
+            self._line("circuit", {"state": state})
+        for letter in story.dead_letters:
+            fields = {name: getattr(letter, name) for name in ("topic", "partition", "offset", "stage", "error_code")}
+            self._line("dead_letter", {**fields, "message": letter.message, "value_hex": letter.value.hex()})
+        self._line("feedback", {"records": len(story.feedback), **feedback})
+        for check in checks:
+            self._line("check", {"name": check.name, "met": check.met, "detail": check.detail})
+        self._line("verdict", {"met": all(check.met for check in checks), "questions": len(script)})
+
+    def _line(self, event: str, facts: Mapping[str, object]) -> None:
+        self._out.write(orjson.dumps({"event": event, **facts}, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))
+        self._out.flush()
