@@ -14,12 +14,14 @@ supported() { # runs and is CPython >= 3.11: version managers put commands on th
 }
 
 find_python() {
-    local candidate
+    local candidate path
     for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.14 python}; do
-        if supported "$candidate"; then
-            command -v "$candidate"
-            return
-        fi
+        while read -r path; do # every one on the path: the first may be a shim that does not run
+            if supported "$path"; then
+                printf '%s\n' "$path"
+                return
+            fi
+        done < <(type -ap -- "$candidate")
     done
     if [ -n "${PYTHON:-}" ]; then fail "PYTHON=$PYTHON is not a CPython >= 3.11; name another one or leave PYTHON unset"; fi
     fail "no Python >= 3.11 found (looked for python3, python3.11 to python3.14); install one or say where it is: make PYTHON=/path/to/python3.12"
