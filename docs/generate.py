@@ -16,6 +16,7 @@ FATES: Mapping[type[PipelineError], str] = {
     errors.StartRefused: "the command ends with exit code 2 before any record is read",
     errors.DeliveryFailed: "nothing is acknowledged; the worker stops, and the record is read again after its restart",
     errors.DeadlineExceeded: "terminal result `expired`",
+    errors.AnswerRefused: "terminal result `failed` without the text, with sources and scores",
     errors.RequestInvalid: "terminal result `rejected` with one error report per problem",
     errors.Permanent: "dead letter at once; on the request path also a terminal result `failed`",
     errors.Transient: "tried again in place with backoff; after the last try as a permanent error",

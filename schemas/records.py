@@ -526,6 +526,7 @@ class ModelStanding:
     recent: Annotated[tuple[float, ...], "Newest scores, oldest first, at most the window"]
     peak: Annotated[float, "Highest average so far"]
     low: Annotated[float, "Lowest average so far"]
+    latency_ms: Annotated[float, "Exponential moving average of the call's duration"] = 0.0
     as_of: Annotated[datetime, "Event time of the last verdict"]
 
 

@@ -14,4 +14,4 @@ class Emit(Protocol):
         """Send `record` to `topic` under the topic's key once the handler has returned."""
 
     def now(self, topic: Topic[S], record: S) -> None:
-        """Send at once, whatever becomes of the handler: for token streams only."""
+        """Send at once, whatever becomes of the handler: for token streams, and outcomes of calls that did happen."""

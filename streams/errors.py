@@ -14,6 +14,9 @@ PipelineError
 │   ├── DataForgeRefused          DataForge rejected a call
 │   ├── NoProviderLeft            every model of the chain failed or is excluded
 │   └── HandlerFailed             a bug: an exception outside this taxonomy
+├── AnswerRefused                 there is an answer, but the result does not show it; reported, never raised
+│   ├── StrictRefused             a strict request could only be answered degraded
+│   └── AnswerWithheld            the answer is empty or leaks its instructions
 ├── DeadlineExceeded              the request expired
 ├── DeliveryFailed                the broker did not confirm an output; the worker stops and the record is read again
 └── StartRefused                  the worker cannot start
@@ -149,6 +152,25 @@ class HandlerFailed(Permanent):
 
     code = "handler_failed"
     severity = Severity.CRITICAL
+
+
+class AnswerRefused(PipelineError):
+    """There is an answer, but the result does not show it. Reported in the result, never raised."""
+
+    code = "answer_refused"
+    severity = Severity.WARNING
+
+
+class StrictRefused(AnswerRefused):
+    """A strict request could only be answered degraded. Operator: the result lists what could not be had."""
+
+    code = "strict_refused"
+
+
+class AnswerWithheld(AnswerRefused):
+    """The answer is empty or leaks its instructions. Operator: look at the evaluation of the request."""
+
+    code = "answer_withheld"
 
 
 class DeadlineExceeded(PipelineError):

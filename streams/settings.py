@@ -107,6 +107,7 @@ class AdmitSettings:
     max_query_chars: int = setting(5000, "Longest query", unit="characters", least=1)
     max_tokens: int = setting(4096, "Most tokens a request may ask for", least=1)
     deadline_s: float = setting(60.0, "Deadline of a request that has none", unit="s", least=0.1)
+    max_deadline_s: float = setting(86_400.0, "Latest deadline a request may have, after its event time", unit="s", least=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
