@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from streams.settings import PREFIX, Settings, reference
+from topology.embedded.jars import JarLock
 from topology.units import Unit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,3 +135,8 @@ def test_the_example_of_settings_names_real_settings() -> None:
 
     assert named
     assert named <= known
+
+
+def test_the_stack_runs_the_kafka_that_the_tests_run_on() -> None:
+    """One version in the compose file and in the embedded stack."""
+    assert SERVICES["kafka"]["image"] == f"apache/kafka:{JarLock.read().kafka}"
