@@ -1,0 +1,123 @@
+"""Avro schemas of the records: the generated ones, and the published ones under `schemas/avsc`."""
+
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from datetime import datetime
+from enum import StrEnum
+from inspect import cleandoc
+from typing import Any
+
+from schemas import records
+
+NAMESPACE = "forgestream"
+PRIMITIVES: Mapping[object, str] = {str: "string", int: "long", float: "double", bool: "boolean", bytes: "bytes"}
+
+Schema = dict[str, Any]
+
+PUBLISHED: tuple[type, ...] = (
+    records.TextQuery,
+    records.Proposal,
+    records.AudioChunk,
+    records.Transcript,
+    records.KnowledgeDocument,
+    records.Invalidation,
+    records.Command,
+    records.Request,
+    records.Analysis,
+    records.Embedding,
+    records.Context,
+    records.Prompt,
+    records.Answer,
+    records.TokenEvent,
+    records.Outcome,
+    records.Evaluation,
+    records.Verdict,
+    records.Result,
+    records.Feedback,
+    records.SpeechRequest,
+    records.SpeechChunk,
+    records.Ranking,
+    records.CircuitState,
+    records.Session,
+    records.SophiaProposal,
+    records.Usage,
+    records.Alert,
+)
+"""Every record that is the value of a topic or a table."""
+
+
+def schema_of(record: type) -> Schema:
+    """Return the Avro schema of a record class; a type that occurs again is referred to by its name."""
+    schema = _record(record, set())
+    return {"type": "record", "name": schema["name"], "namespace": NAMESPACE, **schema}
+
+
+def optional(annotation: object) -> object | None:
+    """Return `X` of `X | None`, None for any other annotation."""
+    if isinstance(annotation, types.UnionType):
+        return next(arm for arm in typing.get_args(annotation) if arm is not type(None))
+    return None
+
+
+def is_enum(annotation: object) -> typing.TypeGuard[type[StrEnum]]:
+    """Whether the annotation is an enumeration."""
+    return isinstance(annotation, type) and issubclass(annotation, StrEnum)
+
+
+def canonical(schema: object) -> str:
+    """Return the schema as text that is equal for equal schemas."""
+    return json.dumps(schema, sort_keys=True, separators=(",", ":"))
+
+
+def bare(schema: object) -> Any:  # noqa: ANN401 - a schema is JSON of any shape
+    """Return the schema with what does not shape the bytes taken out: documentation and logical types."""
+    if isinstance(schema, dict):
+        return {key: bare(value) for key, value in schema.items() if key not in {"doc", "logicalType"}}
+    return [bare(arm) for arm in schema] if isinstance(schema, list) else schema
+
+
+def _record(record: type, seen: set[str]) -> Schema:
+    seen.add(record.__name__)
+    hints = typing.get_type_hints(record, include_extras=True)
+    return {
+        "type": "record",
+        "name": record.__name__,
+        "doc": _doc(record),
+        "fields": [_field(declared, hints[declared.name], seen) for declared in fields(record)],  # type: ignore[arg-type]
+    }
+
+
+def _field(declared: "Field[Any]", hint: object, seen: set[str]) -> Schema:
+    annotation, doc, *_ = typing.get_args(hint)
+    field = {"name": declared.name, "type": _type(annotation, seen), "doc": doc}
+    if declared.default is not MISSING:
+        field["default"] = list(declared.default) if isinstance(declared.default, tuple) else declared.default
+    return field
+
+
+def _type(annotation: object, seen: set[str]) -> object:
+    if (inner := optional(annotation)) is not None:
+        return ["null", _type(inner, seen)]
+    if annotation is datetime:
+        return {"type": "long", "logicalType": "timestamp-millis"}
+    if typing.get_origin(annotation) is tuple:
+        return {"type": "array", "items": _type(typing.get_args(annotation)[0], seen)}
+    if typing.get_origin(annotation) is Mapping:
+        return {"type": "map", "values": _type(typing.get_args(annotation)[1], seen)}
+    if is_enum(annotation) or (isinstance(annotation, type) and is_dataclass(annotation)):
+        if annotation.__name__ in seen:
+            return f"{NAMESPACE}.{annotation.__name__}"
+        return _enum(annotation, seen) if is_enum(annotation) else _record(annotation, seen)
+    return PRIMITIVES[annotation]
+
+
+def _enum(enum: type[StrEnum], seen: set[str]) -> Schema:
+    seen.add(enum.__name__)
+    return {"type": "enum", "name": enum.__name__, "doc": _doc(enum), "symbols": [str(member) for member in enum]}
+
+
+def _doc(declared: type) -> str:
+    return cleandoc(declared.__doc__ or "")
