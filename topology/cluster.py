@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # documented names that its stubs do not export
+from confluent_kafka.admin import (
     AdminClient,
     ConfigResource,
     NewTopic,
@@ -110,8 +110,8 @@ class Cluster:
         partitions = [TopicPartition(topic.name, p) for topic in topics for p in range(topic.partitions)]
         if not partitions:
             return {}
-        first = await self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-        following = await self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        first = await self._offsets(partitions, OffsetSpec.earliest())
+        following = await self._offsets(partitions, OffsetSpec.latest())
         return {place: (first[place], following[place]) for place in first if place in following}
 
     async def committed(self, group: str) -> Mapping[tuple[str, int], int]:
