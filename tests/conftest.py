@@ -1,16 +1,41 @@
-"""Which tests may share a process."""
+"""Fixtures every test may use. Nothing is started for a test that does not ask for it."""
 
-from collections.abc import Iterable
-from pathlib import Path
+import os
+import uuid
+from collections.abc import Iterator
 
 import pytest
 
-TESTS = Path(__file__).parent
-SHARES_A_BROKER = (TESTS / "broker", TESTS / "chaos")
+from tests.clock import FixedClock
 
 
-def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
-    """Keep the tests of a real broker in one process, so that they share it; the others go where there is room."""
-    for item in items:
-        if any(item.path.is_relative_to(folder) for folder in SHARES_A_BROKER):
-            item.add_marker(pytest.mark.xdist_group("broker"))
+@pytest.fixture
+def clock() -> FixedClock:
+    """A clock at 2026-11-21 12:00 UTC that only `advance` moves."""
+    return FixedClock()
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real broker, shared by all workers of the run; isolate with `namespace`.
+
+    FORGESTREAM_KAFKA names a cluster to use instead. Otherwise it is the embedded broker, also where Docker is: a run
+    is the same everywhere, starts in two seconds and pulls no image. With FORGESTREAM_TEST_KAFKA=docker testcontainers
+    starts it.
+    """
+    cluster = os.environ.get("FORGESTREAM_KAFKA")
+    if cluster:
+        yield cluster
+        return
+    from tests.shared_broker import lease  # noqa: PLC0415 - tests without a broker do not load its client
+
+    base = tmp_path_factory.getbasetemp()
+    directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared-broker"
+    with lease(directory, os.environ.get("FORGESTREAM_TEST_KAFKA", "embedded")) as address:
+        yield address
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A prefix for topics and groups that no other test has."""
+    return f"t{uuid.uuid4().hex[:12]}-"
