@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from streams.errors import EmbeddedStackFailed
@@ -32,6 +32,13 @@ GRACE_S = 20.0
 TRIES = 3
 POLL_S = 0.02
 WATCH_S = 0.2
+NOT_YET = {
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError._TIMED_OUT,  # noqa: SLF001 - public under this name
+    KafkaError._TRANSPORT,  # noqa: SLF001 - public under this name
+}
 
 _silent = logging.getLogger("forgestream.embedded")
 _silent.addHandler(logging.NullHandler())
@@ -229,7 +236,7 @@ class EmbeddedKafka:
             logger=_silent,
         )
         deadline = time.monotonic() + START_S
-        while not _answers(client):
+        while not (_answers(client) and _coordinates(client)):
             if self._process is None or self._process.poll() is not None:
                 raise self._died()
             if self._abandoned.is_set():
@@ -264,9 +271,19 @@ class EmbeddedKafka:
 
 
 def _answers(client: AdminClient) -> bool:
+    """Tell whether the broker is registered and leads all its partitions."""
     try:
         metadata = client.list_topics(timeout=0.25)
     except KafkaException:
         return False
     partitions = (partition for topic in metadata.topics.values() for partition in topic.partitions.values())
     return bool(metadata.brokers) and all(partition.leader >= 0 for partition in partitions)
+
+
+def _coordinates(client: AdminClient) -> bool:
+    """Tell whether consumer groups are served; asking makes their topic, which costs the first group 3 s otherwise."""
+    try:
+        client.describe_consumer_groups(["-"], request_timeout=1)["-"].result(2)
+    except KafkaException as error:
+        return bool(error.args[0].code() not in NOT_YET)
+    return True

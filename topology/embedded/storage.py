@@ -91,6 +91,8 @@ def _is_alive(process: int) -> bool:
         return False
     except PermissionError:
         pass
+    with suppress(OSError):  # a zombie has ended; only Linux says so here
+        return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     return True
 
 
