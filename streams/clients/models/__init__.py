@@ -1,0 +1,1 @@
+"""Model providers; the contract is docs/providers.md."""

@@ -1,0 +1,67 @@
+"""From settings to clients: which class stands behind a name is known here and nowhere else."""
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+from streams.clients.batching import BatchedEncoder, EmbeddingModel
+from streams.clients.hashing import Hashing
+from streams.errors import SettingsInvalid
+from streams.ports import ChunkStore, Encoder
+from streams.settings import EmbeddedSettings, EmbedSettings, StoreSettings
+
+
+class Lifecycle(Protocol):
+    """What every client with something to open has."""
+
+    async def start(self) -> None:
+        """Open, load, warm."""
+
+    async def close(self) -> None:
+        """Give everything back; safe to call twice."""
+
+
+class OwnedEncoder(Encoder, Lifecycle, Protocol):
+    """An encoder and its life."""
+
+
+class OwnedStore(ChunkStore, Lifecycle, Protocol):
+    """A store and its life."""
+
+
+def cache_dir_of(settings: EmbeddedSettings) -> Path:
+    """Where converted models are kept."""
+    return Path(settings.cache_dir) if settings.cache_dir else Path.home() / ".cache" / "forgestream"
+
+
+def encoder_of(settings: EmbedSettings, cache_dir: Path) -> OwnedEncoder:
+    """The encoder named by the settings, not yet loaded. Raises SettingsInvalid."""
+    return BatchedEncoder(_embedding_model(settings, cache_dir), settings)
+
+
+def _embedding_model(settings: EmbedSettings, cache_dir: Path) -> EmbeddingModel:
+    if settings.provider == "minilm":
+        from streams.clients.minilm import MiniLm  # noqa: PLC0415 - CTranslate2 is loaded only where it is used
+
+        return MiniLm(settings, cache_dir)
+    if settings.provider == "sentence-transformers":
+        from streams.clients.sentence_transformer import SentenceTransformerModel  # noqa: PLC0415 - as above
+
+        return SentenceTransformerModel(settings)
+    if settings.provider == "hashing":
+        return Hashing()
+    raise SettingsInvalid([f"FORGESTREAM_EMBED_PROVIDER: {settings.provider!r} is unknown"])
+
+
+def store_of(settings: StoreSettings, data_dir: Path, dimension: int) -> OwnedStore:
+    """The vector store named by the settings, not yet opened; an empty address is a file in `data_dir`."""
+    if settings.uri == "memory":
+        from streams.clients.memory_store import MemoryStore  # noqa: PLC0415 - beside its rival
+
+        return MemoryStore(dimension)
+    from streams.clients.milvus import MilvusStore  # noqa: PLC0415 - pymilvus takes half a second to import
+
+    uri = settings.uri or str(data_dir / "chunks.db")
+    if "://" not in uri and not uri.endswith(".db"):
+        uri += ".db"  # pymilvus knows a file by its ending
+    return MilvusStore(settings, uri if "://" in uri else os.fspath(Path(uri).absolute()), dimension)
