@@ -147,10 +147,15 @@ def test_the_wheel_works_away_from_the_source_tree(wheel: Path, tmp_path: Path) 
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "PYTHONSAFEPATH": "1"}
-    start = "import topology.cli as cli; print(cli.__file__); cli.main(['settings', '--json'])"
+    start = "import topology.cli as cli; print(cli.__file__, flush=True); cli.main()"
 
     ran = subprocess.run(
-        [sys.executable, "-c", start], cwd=tmp_path, env=environment, check=False, capture_output=True, text=True
+        [sys.executable, "-c", start, "settings", "--json"],
+        cwd=tmp_path,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
     )
 
     assert (ran.returncode, ran.stderr) == (0, "")
