@@ -1,0 +1,122 @@
+"""`make bench`: measure forgestream beside its peers. `ARGS="--only hop --quick"` for a part of it."""
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from streams.settings import EmbeddedSettings
+from tests.benchmarks.child import REPOSITORY
+from tests.benchmarks.cluster import Cluster
+from tests.benchmarks.drain import Bench, Scenario, Unfinished
+from tests.benchmarks.outcome import Run, Table, tabulate
+from tests.benchmarks.peers import python_of_peers, versions
+from tests.benchmarks.report import show, write
+from tests.benchmarks.scenarios import scenarios
+from topology.embedded.cache import cache_directory
+from topology.embedded.kafka import EmbeddedKafka
+
+OURS = ("faust-streaming", "aiokafka", "confluent-kafka", "fastavro", "uvloop")
+PEERS = ("quixstreams", "confluent-kafka")
+QUICK_DIVISOR = 10
+
+
+def options(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="scenario, may be repeated")
+    parser.add_argument("--worker", action="append", default=[], metavar="NAME", help="worker, may be repeated")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the records, one run")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each worker (default 3)")
+    parser.add_argument("--out", type=Path, default=None, help="Markdown file; docs/benchmarks.md after a whole run")
+    return parser.parse_args(arguments)
+
+
+@contextmanager
+def broker() -> Iterator[str]:
+    """Give the address of the cluster in FORGESTREAM_KAFKA, else of an embedded broker."""
+    existing = os.environ.get("FORGESTREAM_KAFKA", "")
+    if existing:
+        yield existing
+        return
+    with EmbeddedKafka(EmbeddedSettings()) as kafka:
+        yield kafka.bootstrap
+
+
+def facts(peer_python: str, cluster: Cluster) -> Mapping[str, str]:
+    """Return what a reader needs to judge the numbers."""
+    listed = {
+        "forgestream's environment": versions(sys.executable, OURS),
+        "environment of Quix Streams": versions(peer_python, PEERS),
+    }
+    model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    memory_kb = int(Path("/proc/meminfo").read_text().split()[1])
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": f"{os.cpu_count()} cores, {model[0].partition(': ')[2] if model else '?'}, {memory_kb >> 20} GiB",
+        "system": f"{platform.platform()}, Python {platform.python_version()}",
+        "broker": cluster.version(),
+        **{name: ", ".join(f"{package} {number}" for package, number in of.items()) for name, of in listed.items()},
+        "command": f"python -m tests.benchmarks {' '.join(sys.argv[1:])}".strip(),
+    }
+
+
+def measure(bench: Bench, scenario: Scenario, workers: Sequence[str], repeat: int, console: Console) -> Table:
+    """Run the workers of a scenario in turns."""
+    entrants = {worker: size for worker, size in scenario.entrants.items() if not workers or worker in workers}
+    backlogs = {size: bench.fill(scenario, size) for size in dict.fromkeys(entrants.values())}
+    runs: list[Run] = []
+    for turn in range(repeat):
+        for worker, size in entrants.items():
+            if turn and worker in scenario.once:
+                continue
+            with console.status(f"{scenario.name}: {worker}, run {turn + 1} of {repeat}"):
+                runs.append(bench.run(scenario, worker, backlogs[size], size))
+    bench.cluster.delete(backlogs.values())
+    return tabulate(
+        scenario.name,
+        scenario.title,
+        target=scenario.target,
+        note=scenario.note,
+        runs=runs,
+        less_is_better=scenario.timed,
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print, write."""
+    chosen = options(arguments)
+    console = Console() if sys.stdout.isatty() else Console(width=140)
+    peer_python = python_of_peers(cache_directory("", os.environ))
+    repeat, divisor = (1, QUICK_DIVISOR) if chosen.quick else (chosen.repeat, 1)
+    pythons = dict.fromkeys(("forgestream", "librdkafka", "plain_faust"), sys.executable) | {"quix": peer_python}
+    tables: list[Table] = []
+    with broker() as bootstrap, tempfile.TemporaryDirectory(prefix="forgestream-bench-") as logs:
+        cluster = Cluster(bootstrap)
+        bench = Bench(cluster, pythons, Path(logs))
+        for scenario in scenarios(divisor=divisor):
+            if chosen.only and scenario.name not in chosen.only:
+                continue
+            try:
+                tables.append(measure(bench, scenario, chosen.worker, repeat, console))
+            except Unfinished as unfinished:
+                console.print(f"{scenario.name}: {unfinished}", style="red", markup=False)
+                return 1
+            show(console, tables[-1])
+        whole = not (chosen.only or chosen.worker or chosen.quick)
+        out = chosen.out or (REPOSITORY / "docs" / "benchmarks.md" if whole else None)
+        if out is not None:
+            write(out, facts(peer_python, cluster), tables)
+            console.print(f"written: {out}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

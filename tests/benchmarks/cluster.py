@@ -1,0 +1,112 @@
+"""The broker as the runner sees it: topics made, filled, watched and read back with librdkafka."""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+
+READ_AT_ONCE = 10_000
+TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record read back; `at` is the broker's clock in seconds."""
+
+    key: bytes
+    value: bytes
+    at: float
+
+
+class Cluster:
+    """A Kafka cluster reached at `bootstrap`."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+        self._admin = AdminClient({"bootstrap.servers": bootstrap})
+        self._partitions: dict[str, int] = {}
+
+    def version(self) -> str:
+        """Return the broker id and how it names the cluster, for the record."""
+        described = self._admin.describe_cluster().result(TIMEOUT_S)
+        return f"cluster {described.cluster_id}, {len(described.nodes)} broker(s)"
+
+    def create(self, topics: Iterable[str], partitions: int) -> None:
+        """Create topics whose time stamps are the broker's own: the one clock all workers are measured by."""
+        names = list(topics)
+        config = {"message.timestamp.type": "LogAppendTime"}
+        made = self._admin.create_topics(
+            [NewTopic(name, num_partitions=partitions, replication_factor=1, config=config) for name in names]
+        )
+        for future in made.values():
+            future.result(TIMEOUT_S)
+        self._partitions.update(dict.fromkeys(names, partitions))
+        deadline = time.monotonic() + TIMEOUT_S
+        while not self._answers(names):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no leaders for {', '.join(names)}")
+            time.sleep(0.01)
+
+    def _answers(self, names: list[str]) -> bool:
+        self._admin.list_topics(timeout=TIMEOUT_S)  # asking for offsets alone never refreshes what librdkafka remembers
+        try:
+            return self.stored(names) == 0
+        except KafkaException:
+            return False
+
+    def delete(self, topics: Iterable[str]) -> None:
+        """Delete topics of a finished run."""
+        for future in self._admin.delete_topics(list(topics)).values():
+            future.result(TIMEOUT_S)
+
+    def fill(self, topic: str, records: Iterable[tuple[bytes, bytes]]) -> None:
+        """Produce (key, value) pairs and wait until all are stored."""
+        producer = Producer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "acks": "all",
+                "linger.ms": 5,
+                "partitioner": "murmur2_random",
+                "queue.buffering.max.messages": 2_000_000,
+            }
+        )
+        for key, value in records:
+            producer.produce(topic, value, key)
+        left = producer.flush(TIMEOUT_S * 4)
+        if left:
+            raise TimeoutError(f"{left} records of {topic} were not stored")
+
+    def stored(self, topics: Iterable[str]) -> int:
+        """Count the records stored on topics that were created here."""
+        spec = {
+            TopicPartition(topic, number): OffsetSpec.latest()
+            for topic in topics
+            for number in range(self._partitions[topic])
+        }
+        return sum(future.result(TIMEOUT_S).offset for future in self._admin.list_offsets(spec).values())
+
+    def committed(self, group: str, topics: Iterable[str]) -> int:
+        """Add up the offsets a group has committed on topics: records it will not read again."""
+        wanted = [TopicPartition(topic, number) for topic in topics for number in range(self._partitions[topic])]
+        request = ConsumerGroupTopicPartitions(group, wanted)
+        [future] = self._admin.list_consumer_group_offsets([request]).values()
+        return sum(max(0, partition.offset) for partition in future.result(TIMEOUT_S).topic_partitions)
+
+    def read(self, topic: str) -> Iterator[Stored]:
+        """Read a topic from its start to its present end."""
+        expected = self.stored([topic])
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "reader", "enable.auto.commit": False})
+        consumer.assign([TopicPartition(topic, number, 0) for number in range(self._partitions[topic])])
+        count = 0
+        try:
+            while count < expected:
+                for message in consumer.consume(min(READ_AT_ONCE, expected - count), timeout=TIMEOUT_S):
+                    error = message.error()
+                    if error is not None:
+                        raise RuntimeError(f"{topic} could not be read back: {error}")
+                    count += 1
+                    yield Stored(message.key() or b"", message.value() or b"", message.timestamp()[1] / 1000)
+        finally:
+            consumer.close()
