@@ -13,13 +13,13 @@ from pathlib import Path
 from rich.console import Console
 
 from streams.settings import EmbeddedSettings
-from tests.benchmarks.child import REPOSITORY
-from tests.benchmarks.cluster import Cluster
 from tests.benchmarks.drain import Bench, Scenario, Unfinished
 from tests.benchmarks.outcome import Run, Table, tabulate
 from tests.benchmarks.peers import python_of_peers, versions
 from tests.benchmarks.report import show, write
 from tests.benchmarks.scenarios import scenarios
+from tests.child import REPOSITORY
+from tests.cluster import Cluster
 from topology.embedded.cache import cache_directory
 from topology.embedded.kafka import EmbeddedKafka
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from tests.benchmarks.cluster import Stored
+from tests.cluster import Stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,15 +8,17 @@ from pathlib import Path
 from uuid import uuid4
 
 from tests.benchmarks.check import check
-from tests.benchmarks.child import Child, program
-from tests.benchmarks.cluster import Cluster
+from tests.benchmarks.child import Measured
 from tests.benchmarks.job import Job, Work
 from tests.benchmarks.load import Record
 from tests.benchmarks.outcome import Run
+from tests.child import program
+from tests.cluster import Cluster
 
 DRAINED_WITHIN_S = 300.0
 COMMITTED_WITHIN_S = 15.0
 WATCH_EVERY_S = 0.02
+BROKER_CLOCK = {"message_timestamp_type": "LogAppendTime"}  # the one clock all workers are measured by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +56,7 @@ class Bench:
     def fill(self, scenario: Scenario, records: int) -> str:
         """Return the topic that holds the backlog of so many records, made on first use."""
         topic = f"bench-{scenario.name}-{records}-{uuid4().hex[:8]}"
-        self.cluster.create([topic], scenario.partitions)
+        self.cluster.create([topic], scenario.partitions, **BROKER_CLOCK)
         self.cluster.fill(topic, scenario.load(records))
         return topic
 
@@ -62,7 +64,7 @@ class Bench:
         """Let one worker drain the backlog, and check what it wrote."""
         name = f"bench-{scenario.name}-{worker.replace('_', '-')}-{uuid4().hex[:8]}"
         written = [f"{name}-hop-{hop}" for hop in range(1, scenario.hops + 1)]
-        self.cluster.create(written, scenario.partitions)
+        self.cluster.create(written, scenario.partitions, **BROKER_CLOCK)
         job = Job(
             work=scenario.work,
             bootstrap=self.cluster.bootstrap,
@@ -72,10 +74,9 @@ class Bench:
             in_flight=scenario.in_flight,
             schema=scenario.schema,
         )
-        command = program(worker, job.dump(), python=self.python_of[worker])
-        log_path = self.logs / f"{name}.log"
-        with log_path.open("wb") as log, Child(command, log) as child:
-            self._await_drained(child, written[-1], records, log_path)
+        command = program(f"benchmarks.programs.{worker}", job.dump(), python=self.python_of[worker])
+        with Measured(command, self.logs / f"{name}.log") as child:
+            self._await_drained(child, written[-1], records)
             uncommitted = self._await_committed(child, job, records)
             child.sample()
             child.stop()
@@ -91,7 +92,7 @@ class Bench:
             figures={
                 **speed,
                 "CPU s": child.cpu_between(checked.started, checked.ended),
-                "CPU s with start": child.cpu_s(),
+                "CPU s with start": child.cpu_s,
                 "RSS MB": child.rss_mb,
             },
             faults={
@@ -102,17 +103,16 @@ class Bench:
             },
         )
 
-    def _await_drained(self, child: Child, output: str, records: int, log: Path) -> None:
+    def _await_drained(self, child: Measured, output: str, records: int) -> None:
         deadline = time.monotonic() + DRAINED_WITHIN_S
         while (stored := self.cluster.stored([output])) < records:
             child.sample()
             if child.returncode is not None or time.monotonic() > deadline:
-                tail = log.read_text(errors="replace")[-2000:]
-                raise Unfinished(f"{stored} of {records} records after exit code {child.returncode}:\n{tail}")
+                raise Unfinished(f"{stored} of {records} records after exit code {child.returncode}:\n{child.tail()}")
             time.sleep(WATCH_EVERY_S)
         child.sample()
 
-    def _await_committed(self, child: Child, job: Job, records: int) -> int:
+    def _await_committed(self, child: Measured, job: Job, records: int) -> int:
         read = [read for read, _written in job.pairs]
         deadline = time.monotonic() + COMMITTED_WITHIN_S
         while missing := records * len(read) - self.cluster.committed(job.group, read):

@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, Producer
 from tests.benchmarks.job import Job, Work, pause_s
 
 WIRE_HEADER_BYTES = 5
+COMMIT_EVERY_S = 0.5
 
 
 def recoder(schema: str) -> Callable[[bytes], bytes]:
@@ -47,7 +48,7 @@ def work_of(job: Job) -> Callable[[bytes], bytes] | None:
 
 
 def main() -> None:
-    """Consume, produce, and commit after every flush."""
+    """Consume, produce, now and then flush and commit."""
     job = Job.from_argv()
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: stopping.append(number))
@@ -73,15 +74,18 @@ def main() -> None:
     targets = dict(job.pairs)
     change = work_of(job)
     consumer.subscribe(list(targets))
+    consumed, commit_at = 0, 0.0
     while not stopping:
         batch = consumer.consume(1 if serial else 5000, timeout=0.05)
         for message in batch:
             value = message.value() or b""
             producer.produce(targets[message.topic() or ""], value if change is None else change(value), message.key())
-        if batch:
+        consumed += len(batch)
+        producer.poll(0)
+        if consumed and (stopping or time.monotonic() >= commit_at):
             producer.flush()
-            consumer.commit(asynchronous=True)
-    consumer.commit(asynchronous=False)
+            consumer.commit(asynchronous=False)
+            consumed, commit_at = 0, time.monotonic() + COMMIT_EVERY_S
     consumer.close()
 
 

@@ -1,4 +1,4 @@
-"""The broker as the runner sees it: topics made, filled, watched and read back with librdkafka."""
+"""The broker as tests and benchmarks see it: topics made, filled, watched and read back with librdkafka."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -33,12 +33,12 @@ class Cluster:
         described = self._admin.describe_cluster().result(TIMEOUT_S)
         return f"cluster {described.cluster_id}, {len(described.nodes)} broker(s)"
 
-    def create(self, topics: Iterable[str], partitions: int) -> None:
-        """Create topics whose time stamps are the broker's own: the one clock all workers are measured by."""
+    def create(self, topics: Iterable[str], partitions: int, **config: str) -> None:
+        """Create topics and wait until they can be used; a setting of Kafka is written with underscores for dots."""
         names = list(topics)
-        config = {"message.timestamp.type": "LogAppendTime"}
+        settings = {name.replace("_", "."): value for name, value in config.items()}
         made = self._admin.create_topics(
-            [NewTopic(name, num_partitions=partitions, replication_factor=1, config=config) for name in names]
+            [NewTopic(name, num_partitions=partitions, replication_factor=1, config=settings) for name in names]
         )
         for future in made.values():
             future.result(TIMEOUT_S)
