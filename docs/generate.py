@@ -72,6 +72,7 @@ def topics_table() -> str:
     used = diagram.connected()
     goes_in = [topic for topic in used if topic.owner in {PRODUCERS, OPERATORS}]
     comes_out = [topic for topic in used if not diagram.readers(topic) or topic.name in READ_OUTSIDE_TOO]
+    comes_out.sort(key=lambda topic: topic is not diagram.topics.results)  # what most readers come for stands first
     between = [topic for topic in used if topic not in goes_in and topic not in comes_out]
     head = "| topic | key | record (schema id) | kept | carries |\n|---|---|---|---|---|\n"
     return (
