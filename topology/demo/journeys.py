@@ -10,6 +10,7 @@ from schemas.records import (
     Embedding,
     Evaluation,
     Feedback,
+    Invalidation,
     Prompt,
     Ranking,
     Request,
@@ -20,6 +21,7 @@ from schemas.records import (
 )
 
 ASKED = ""  # the producer of a question is no stage
+PATH = ("admit", "embed", "retrieve", "compose", "route", "evaluate", "publish")
 ON_THE_WAY = (TextQuery, Request, Embedding, Context, Prompt, Answer, Evaluation, Result)
 
 
@@ -70,6 +72,14 @@ class Journey:
         return tuple(steps)
 
     @property
+    def complete(self) -> bool:
+        """Whether its result is here and nothing before it is missing: topics are read independently of each other."""
+        if self.result is None or ASKED not in self.sent_at_ms:
+            return False
+        judged = bool(self.result.scores)
+        return not judged or all(stage in self.sent_at_ms for stage in PATH)
+
+    @property
     def total_ms(self) -> float:
         """From the question to the newest record."""
         return sum(step.ms for step in self.steps)
@@ -97,6 +107,7 @@ class Story:
     rankings: Mapping[str, Ranking] = field(default_factory=dict)
     circuits: Mapping[str, CircuitState] = field(default_factory=dict)
     feedback: Mapping[str, Feedback] = field(default_factory=dict)
+    indexed: frozenset[str] = frozenset()  # subjects whose chunks are in the vector store
 
     def journey(self, request_id: str) -> Journey:
         """Return the journey of a request, an empty one when nothing of it was seen."""
@@ -108,16 +119,24 @@ def after(story: Story, seen: Seen) -> Story:
     record = seen.record
     if isinstance(record, bytes):
         return replace(story, dead_letters=(*story.dead_letters, _dead_letter(record, seen.headers)))
-    if isinstance(record, Ranking):
-        return replace(story, rankings={**story.rankings, record.cell: record})
-    if isinstance(record, CircuitState):
-        return replace(story, circuits={**story.circuits, record.dependency: record})
-    if isinstance(record, Feedback):
-        return replace(story, feedback={**story.feedback, record.feedback_id: record})
     if isinstance(record, (*ON_THE_WAY, TokenEvent)):
         request_id = record.origin.request_id
         return replace(story, journeys={**story.journeys, request_id: _moved(story.journey(request_id), seen)})
-    return story
+    return _learned(story, record)
+
+
+def _learned(story: Story, record: object) -> Story:
+    match record:
+        case Ranking():
+            return replace(story, rankings={**story.rankings, record.cell: record})
+        case CircuitState():
+            return replace(story, circuits={**story.circuits, record.dependency: record})
+        case Feedback():
+            return replace(story, feedback={**story.feedback, record.feedback_id: record})
+        case Invalidation():
+            return replace(story, indexed=story.indexed | {record.subject})
+        case _:
+            return story
 
 
 def _moved(journey: Journey, seen: Seen) -> Journey:

@@ -8,15 +8,9 @@ from typing import Any
 from schemas.codec import RecordUndecodable
 from schemas.registry import SchemaSource
 from streams.outbox import SENT_AT_HEADER, STAGE_HEADER
-from streams.settings import KafkaSettings
 from streams.topic import Topic
 from topology.demo.journeys import Seen, Story, after
-from topology.reading import Decoder, Read, Span, read
-
-
-def watched(kafka: KafkaSettings, topics: Sequence[Topic[Any]]) -> AsyncGenerator[Read, None]:
-    """Yield every record of the topics from the first one on, and go on waiting for more."""
-    return read([topic.name for topic in topics], Span(from_beginning=True, follow=True), kafka)
+from topology.reading import Decoder, Read
 
 
 class Observer:

@@ -1,6 +1,6 @@
 """What the demo asks: the script, and what has to become of each question."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -35,6 +35,7 @@ class Question:
     temperature: float = 0.0
     max_tokens: int = 80
     problems: int = 0
+    at_once: bool = False  # asked together with the question before, not after its answer
 
 
 SCRIPT = (
@@ -70,7 +71,8 @@ SCRIPT = (
         text="Does the creature in Frankenstein have a name?",
         document_id="frankenstein-creature",
         session="a-conversation",
-        note="conversation, second turn: answered after the first",
+        at_once=True,
+        note="conversation, second turn: asked at the same moment, answered after the first",
     ),
     Question(
         number=6,
@@ -149,6 +151,12 @@ def text_query(asked: Asked, at: datetime) -> TextQuery:
     )
 
 
-def by_request(script: tuple[Asked, ...]) -> Mapping[str, Asked]:
-    """Return the script by request id."""
-    return {asked.request_id: asked for asked in script}
+def acts(script: Sequence[Asked]) -> Sequence[Sequence[Asked]]:
+    """Return the script in the portions that are asked at once."""
+    portions: list[list[Asked]] = []
+    for asked in script:
+        if asked.question.at_once and portions:
+            portions[-1].append(asked)
+        else:
+            portions.append([asked])
+    return portions
