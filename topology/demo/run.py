@@ -51,8 +51,7 @@ async def play(settings: Settings, screen: Screen) -> Sequence[Check]:
         observer = await _observed(stack, settings, topics, schemas)
         sender = await stack.enter_async_context(Sender(settings, schemas))
         run = Run(settings=settings, topics=topics, sender=sender, observer=observer, screen=screen)
-        await _load(run)
-        script = await _ask(run)
+        script = await _ask(run) if await _load(run) else _script()
         return await _judge(run, script)
 
 
@@ -73,8 +72,8 @@ async def _observed(stack: AsyncExitStack, settings: Settings, topics: Topics, s
     return observer
 
 
-async def _load(run: Run) -> None:
-    """Put the library on its topic and wait until it can be searched."""
+async def _load(run: Run) -> bool:
+    """Put the library on its topic and wait until it can be searched. False when it cannot: asking would be no use."""
     began = time.monotonic()
     documents = library.documents(datetime.now(UTC))
     for document in documents:
@@ -94,12 +93,13 @@ async def _load(run: Run) -> None:
         f"{done} of {len(documents)} passages split, embedded and in the vector store after {seconds:.1f} s",
         {"documents": done, "expected": len(documents), "seconds": round(seconds, 3)},
     )
+    return done == len(documents)
 
 
-async def _ask(run: Run) -> Sequence[Asked]:
-    """Ask act by act: what is asked at once is on its way at once."""
+def _script() -> Sequence[Asked]:
+    """Return the questions with the ids they travel under."""
     conversation = f"demo-{secrets.token_hex(4)}"
-    script = [
+    return [
         Asked(
             question=question,
             request_id=uuid7(int(time.time() * 1000), secrets.token_bytes(RANDOM_BYTES)),
@@ -107,24 +107,31 @@ async def _ask(run: Run) -> Sequence[Asked]:
         )
         for question in SCRIPT
     ]
+
+
+async def _ask(run: Run) -> Sequence[Asked]:
+    """Ask act by act: what is asked at once is on its way at once. Nothing more is asked when an act does not end."""
+    script = _script()
     run.sender.send_bytes(run.topics.texts, "not-a-record", NOT_A_RECORD)
     for act in acts(script):
         for asked in act:
             run.sender.send(run.topics.texts, text_query(asked, datetime.now(UTC)))
-        await _watch(run, act)
+        if not await _watch(run, act):
+            break
     return script
 
 
-async def _watch(run: Run, act: Sequence[Asked]) -> None:
-    """Show the requests of an act until each has its result, or no hope of one."""
+async def _watch(run: Run, act: Sequence[Asked]) -> bool:
+    """Show the requests of an act until each has its result; False when there is no hope of one."""
     await run.sender.confirmed()
-    await run.observer.until(
+    answered = await run.observer.until(
         lambda story: all(story.journey(asked.request_id).complete for asked in act),
         within_s=DEADLINE.total_seconds() + GRACE_S,
         moved=lambda story: run.screen.watching(act, story),
     )
     for asked in act:
         run.screen.ended(asked, run.observer.story.journey(asked.request_id))
+    return answered
 
 
 async def _judge(run: Run, script: Sequence[Asked]) -> Sequence[Check]:
