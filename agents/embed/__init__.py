@@ -1,0 +1,1 @@
+"""embed: Request -> Embedding, the vector of its query."""

@@ -1,0 +1,1 @@
+"""index: KnowledgeDocument -> chunks in the vector store, and an Invalidation for caches."""
