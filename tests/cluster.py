@@ -5,7 +5,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
 READ_AT_ONCE = 10_000
 TIMEOUT_S = 30.0
@@ -55,6 +63,16 @@ class Cluster:
             return self.stored(names) == 0
         except KafkaException:
             return False
+
+    def configure(self, topic: str, **config: str) -> None:
+        """Change settings of a topic; named as for `create`."""
+        entries = [
+            ConfigEntry(name.replace("_", "."), value, incremental_operation=AlterConfigOpType.SET)
+            for name, value in config.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+        for future in self._admin.incremental_alter_configs([resource]).values():
+            future.result(TIMEOUT_S)
 
     def delete(self, topics: Iterable[str]) -> None:
         """Delete topics of a finished run."""

@@ -13,9 +13,10 @@ from pathlib import Path
 from rich.console import Console
 
 from streams.settings import EmbeddedSettings
-from tests.benchmarks.drain import Bench, Scenario, Unfinished
+from tests.benchmarks import drain, steady
 from tests.benchmarks.outcome import Run, Table, tabulate
 from tests.benchmarks.peers import python_of_peers, versions
+from tests.benchmarks.plan import Bench, Plan, Unfinished
 from tests.benchmarks.report import show, write
 from tests.benchmarks.scenarios import scenarios
 from tests.child import REPOSITORY
@@ -68,26 +69,30 @@ def facts(peer_python: str, cluster: Cluster) -> Mapping[str, str]:
     }
 
 
-def measure(bench: Bench, scenario: Scenario, workers: Sequence[str], repeat: int, console: Console) -> Table:
+def measure(plan: Plan, workers: Sequence[str], repeat: int, console: Console) -> Table:
     """Run the workers of a scenario in turns."""
-    entrants = {worker: size for worker, size in scenario.entrants.items() if not workers or worker in workers}
-    backlogs = {size: bench.fill(scenario, size) for size in dict.fromkeys(entrants.values())}
     runs: list[Run] = []
     for turn in range(repeat):
-        for worker, size in entrants.items():
-            if turn and worker in scenario.once:
+        for worker in plan.workers:
+            if (workers and worker not in workers) or (turn and worker in plan.once):
                 continue
-            with console.status(f"{scenario.name}: {worker}, run {turn + 1} of {repeat}"):
-                runs.append(bench.run(scenario, worker, backlogs[size], size))
-    bench.cluster.delete(backlogs.values())
+            with console.status(f"{plan.name}: {worker}, run {turn + 1} of {repeat}"):
+                runs.append(plan.run(worker))
     return tabulate(
-        scenario.name,
-        scenario.title,
-        target=scenario.target,
-        note=scenario.note,
+        plan.name,
+        plan.title,
+        target=plan.target,
+        note=plan.note,
         runs=runs,
-        less_is_better=scenario.timed,
+        less_is_better=plan.less_is_better,
     )
+
+
+def plans(bench: Bench, divisor: int) -> Iterator[Plan]:
+    """Yield every scenario, in the order of the report."""
+    for scenario in scenarios(divisor=divisor):
+        yield drain.plan(bench, scenario)
+    yield from steady.plans(bench, divisor=divisor)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -101,15 +106,18 @@ def main(arguments: Sequence[str]) -> int:
     with broker() as bootstrap, tempfile.TemporaryDirectory(prefix="forgestream-bench-") as logs:
         cluster = Cluster(bootstrap)
         bench = Bench(cluster, pythons, Path(logs))
-        for scenario in scenarios(divisor=divisor):
-            if chosen.only and scenario.name not in chosen.only:
+        for plan in plans(bench, divisor):
+            if chosen.only and plan.name not in chosen.only:
+                continue
+            if chosen.worker and not set(chosen.worker) & set(plan.workers):
                 continue
             try:
-                tables.append(measure(bench, scenario, chosen.worker, repeat, console))
+                tables.append(measure(plan, chosen.worker, repeat, console))
             except Unfinished as unfinished:
-                console.print(f"{scenario.name}: {unfinished}", style="red", markup=False)
+                console.print(f"{plan.name}: {unfinished}", style="red", markup=False)
                 return 1
             show(console, tables[-1])
+        bench.close()
         whole = not (chosen.only or chosen.worker or chosen.quick)
         out = chosen.out or (REPOSITORY / "docs" / "benchmarks.md" if whole else None)
         if out is not None:

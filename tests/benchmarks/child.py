@@ -34,6 +34,11 @@ class Measured(Child):
         """CPU seconds of all threads from its start to the last sample."""
         return self._samples[-1][1] if self._samples else 0.0
 
+    @property
+    def cpu_of_last_two(self) -> float:
+        """CPU seconds between the last two samples."""
+        return self._samples[-1][1] - self._samples[-2][1]
+
     def cpu_between(self, start: float, end: float) -> float:
         """CPU seconds between the samples just before `start` and just after `end` (seconds since 1970)."""
         before = [cpu for at, cpu in self._samples if at <= start]

@@ -27,6 +27,7 @@ class Job:
     topics: tuple[str, ...]
     partitions: int
     in_flight: int
+    linger_ms: float = 2.0
     schema: str = ""  # JSON of the Avro schema, for RECODE
 
     @property

@@ -31,6 +31,12 @@ def small(records: int, *, keys: int = 1000, size: int = 200) -> Iterator[Record
         yield key.encode(), pack(sequence, 0, key, size)
 
 
+def one_small(sequence: int) -> Record:
+    """Return one value of 200 bytes."""
+    key = f"{sequence % 1000:08d}"
+    return key.encode(), pack(sequence, 0, key, 200)
+
+
 def equal_calls(records: int, *, pause_us: int, keys: int) -> Iterator[Record]:
     """Yield calls that all take as long, keys taking turns."""
     for sequence in range(records):

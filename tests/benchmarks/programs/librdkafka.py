@@ -66,7 +66,7 @@ def main() -> None:
             "bootstrap.servers": job.bootstrap,
             "acks": "all",
             "enable.idempotence": True,
-            "linger.ms": 2,
+            "linger.ms": job.linger_ms,
             "partitioner": "murmur2_random",
             "queue.buffering.max.messages": 1_000_000,
         }
@@ -76,7 +76,8 @@ def main() -> None:
     consumer.subscribe(list(targets))
     consumed, commit_at = 0, 0.0
     while not stopping:
-        batch = consumer.consume(1 if serial else 5000, timeout=0.05)
+        first = consumer.poll(0.02)
+        batch = [] if first is None else [first] if serial else [first, *consumer.consume(5000, timeout=0)]
         for message in batch:
             value = message.value() or b""
             producer.produce(targets[message.topic() or ""], value if change is None else change(value), message.key())

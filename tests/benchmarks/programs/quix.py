@@ -21,7 +21,7 @@ def main() -> None:
         producer_extra_config={
             "acks": "all",
             "enable.idempotence": True,
-            "linger.ms": 2,
+            "linger.ms": job.linger_ms,
             "partitioner": "murmur2_random",
         },
     )
