@@ -2,12 +2,15 @@
 
 import re
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+import typer
 
 from docs import generate
 from streams import errors
 from streams.settings import PREFIX, Settings, reference
+from topology.cli import root
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md")])
@@ -57,3 +60,20 @@ def test_test_names_that_a_document_quotes_exist(document: Path) -> None:
     }
 
     assert quoted - existing == set()
+
+
+@each_document
+def test_commands_that_a_document_shows_exist(document: Path) -> None:
+    """`forgestream <command>` in code, with the sub-command of a group."""
+    shown = re.findall(
+        r"(?:`|^)forgestream ([a-z][a-z-]+)(?: ([a-z]+))?", document.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    known = cast("Any", typer.main.get_command(root.commands())).commands
+
+    unknown = [
+        f"{name} {sub}"
+        for name, sub in shown
+        if name not in known or (hasattr(known[name], "commands") and sub and sub not in known[name].commands)
+    ]
+
+    assert unknown == []
