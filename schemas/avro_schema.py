@@ -1,10 +1,9 @@
 """Avro schemas of the records: the generated ones, and the published ones under `schemas/avsc`."""
 
-import json
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, fields
 from datetime import datetime
 from enum import StrEnum
 from inspect import cleandoc
@@ -58,25 +57,14 @@ def schema_of(record: type) -> Schema:
 def optional(annotation: object) -> object | None:
     """Return `X` of `X | None`, None for any other annotation."""
     if isinstance(annotation, types.UnionType):
-        return next(arm for arm in typing.get_args(annotation) if arm is not type(None))
+        inner: object = next(arm for arm in typing.get_args(annotation) if arm is not type(None))
+        return inner
     return None
 
 
 def is_enum(annotation: object) -> typing.TypeGuard[type[StrEnum]]:
     """Whether the annotation is an enumeration."""
     return isinstance(annotation, type) and issubclass(annotation, StrEnum)
-
-
-def canonical(schema: object) -> str:
-    """Return the schema as text that is equal for equal schemas."""
-    return json.dumps(schema, sort_keys=True, separators=(",", ":"))
-
-
-def bare(schema: object) -> Any:  # noqa: ANN401 - a schema is JSON of any shape
-    """Return the schema with what does not shape the bytes taken out: documentation and logical types."""
-    if isinstance(schema, dict):
-        return {key: bare(value) for key, value in schema.items() if key not in {"doc", "logicalType"}}
-    return [bare(arm) for arm in schema] if isinstance(schema, list) else schema
 
 
 def _record(record: type, seen: set[str]) -> Schema:
@@ -86,7 +74,7 @@ def _record(record: type, seen: set[str]) -> Schema:
         "type": "record",
         "name": record.__name__,
         "doc": _doc(record),
-        "fields": [_field(declared, hints[declared.name], seen) for declared in fields(record)],  # type: ignore[arg-type]
+        "fields": [_field(declared, hints[declared.name], seen) for declared in fields(record)],
     }
 
 
@@ -107,11 +95,15 @@ def _type(annotation: object, seen: set[str]) -> object:
         return {"type": "array", "items": _type(typing.get_args(annotation)[0], seen)}
     if typing.get_origin(annotation) is Mapping:
         return {"type": "map", "values": _type(typing.get_args(annotation)[1], seen)}
-    if is_enum(annotation) or (isinstance(annotation, type) and is_dataclass(annotation)):
-        if annotation.__name__ in seen:
-            return f"{NAMESPACE}.{annotation.__name__}"
-        return _enum(annotation, seen) if is_enum(annotation) else _record(annotation, seen)
-    return PRIMITIVES[annotation]
+    if annotation in PRIMITIVES:
+        return PRIMITIVES[annotation]
+    return _named(typing.cast("type", annotation), seen)
+
+
+def _named(declared: type, seen: set[str]) -> object:
+    if declared.__name__ in seen:
+        return f"{NAMESPACE}.{declared.__name__}"
+    return _enum(declared, seen) if is_enum(declared) else _record(declared, seen)
 
 
 def _enum(enum: type[StrEnum], seen: set[str]) -> Schema:

@@ -1,26 +1,22 @@
-"""Records to bytes and back: Avro in the Confluent wire format (a zero byte, the schema id in four bytes, the Avro body)."""
+"""Records to bytes and back: Avro in the Confluent wire format.
 
-from collections.abc import Callable
-from io import BytesIO
+A zero byte, the id of the writer's schema in four bytes, the Avro body.
+"""
+
 from struct import Struct
-from struct import error as StructError  # noqa: N812 - the exception's own name says nothing
-from typing import Any, Final, Generic, Protocol, TypeVar
+from struct import error as StructError  # noqa: N812 - in lower case its name would say nothing
+from typing import Final, Generic, Protocol, TypeVar, cast
 
-from fastavro import parse_schema, schemaless_reader, schemaless_writer
-from fastavro.read import SchemaResolutionError
-
-from schemas.avro_schema import Schema, bare, canonical, schema_of
-from schemas.compatibility import unreadable
-from schemas.converters import plain_of, record_of
+from schemas.avro_schema import Schema, schema_of
+from schemas.compatibility import expanded, unreadable
+from schemas.decoder import Decoder, decoder
+from schemas.encoder import encoder
 from schemas.records import Origin
 
 R = TypeVar("R")
 
 MAX_BYTES: Final = 16 * 1024 * 1024
-PREFIX: Final = Struct(">bi")
-
-_UNENCODABLE = (TypeError, ValueError, AttributeError, OverflowError, LookupError)
-_UNDECODABLE = (*_UNENCODABLE, EOFError, StructError, SchemaResolutionError)
+PREFIX: Final = Struct(">bI")
 
 
 class RecordUndecodable(ValueError):
@@ -56,13 +52,10 @@ class Serde(Generic[R]):
         self._ids = ids
         self._subject = subject
         self._record = record
+        self._raw = record is bytes
         self._prefix = b""
-        self._passes = record is bytes
-        self._readers: dict[int, Callable[[BytesIO], Any]] = {}
-        if not self._passes:
-            self._schema = parse_schema(bare(schema_of(record)))
-            self._to_plain = plain_of(record)
-            self._to_record = record_of(record)
+        self._encode = None if self._raw else encoder(cast("type", record))
+        self._decoders: dict[bytes, Decoder] = {}
 
     def encode(self, record: R) -> bytes:
         """Return the bytes of a record.
@@ -70,20 +63,16 @@ class Serde(Generic[R]):
         Raises:
             RecordUnencodable: NaN, infinity, half a surrogate pair, a wrong type, more than `MAX_BYTES`.
         """
-        if self._passes and isinstance(record, bytes):
-            return record
         if type(record) is not self._record:
             raise RecordUnencodable(f"{self._subject} takes {self._record.__name__}, not {type(record).__name__}")
-        prefix = self._prefix
-        if not prefix:
-            prefix = self._prefix = PREFIX.pack(0, self._ids.id_for(self._subject))
-        body = BytesIO()
-        body.write(prefix)
+        if self._encode is None:
+            return record  # type: ignore[return-value]  # R is bytes
+        pieces = [self._prefix or self._learn_prefix()]
         try:
-            schemaless_writer(body, self._schema, self._to_plain(record))
-        except _UNENCODABLE as error:
-            raise RecordUnencodable(f"{self._record.__name__} cannot be encoded: {error}") from error
-        data = body.getvalue()
+            self._encode(record, pieces.append)
+            data = b"".join(pieces)
+        except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
+            raise RecordUnencodable(f"{self._record.__name__} cannot be encoded: {_why(error)}") from error
         if len(data) > MAX_BYTES:
             raise RecordUnencodable(f"{self._record.__name__} has {len(data)} bytes, more than {MAX_BYTES}")
         return data
@@ -95,52 +84,55 @@ class Serde(Generic[R]):
             RecordUndecodable: the bytes are no record of this topic.
             SchemaUnknown: the writer's schema is not in memory; the source may be able to fetch it.
         """
-        if self._passes:
+        if self._raw:
             return data  # type: ignore[return-value]  # R is bytes
-        if not PREFIX.size <= len(data) <= MAX_BYTES or data[0] != 0:
-            raise RecordUndecodable(_misframed(data))
-        schema_id = int.from_bytes(data[1:5], "big")
-        read = self._readers.get(schema_id) or self._reader(schema_id)
-        body = BytesIO(data)
-        body.seek(PREFIX.size)
+        if len(data) > MAX_BYTES:
+            raise RecordUndecodable(f"the value has {len(data)} bytes, more than {MAX_BYTES}")
+        decode = self._decoders.get(data[:5]) or self._learn(data)
         try:
-            record: R = self._to_record(read(body))
-        except _UNDECODABLE as error:
-            raise RecordUndecodable(
-                f"the value is no {self._record.__name__}: {type(error).__name__} {error}"
-            ) from error
-        if body.tell() != len(data):
-            raise RecordUndecodable(f"{len(data) - body.tell()} bytes follow the {self._record.__name__}")
+            record: R
+            record, end = decode(data, 5)
+        except (ValueError, LookupError, OverflowError, StructError) as error:
+            raise RecordUndecodable(f"the value is no {self._record.__name__}: {_why(error)}") from error
+        if end != len(data):
+            raise RecordUndecodable(f"the value is no {self._record.__name__}: it has {len(data)} bytes, not {end}")
         return record
 
-    def _reader(self, schema_id: int) -> Callable[[BytesIO], Any]:
+    def _learn_prefix(self) -> bytes:
+        self._prefix = PREFIX.pack(0, self._ids.id_for(self._subject))
+        return self._prefix
+
+    def _learn(self, data: bytes) -> Decoder:
+        """Make the decoder for the writer's schema; called once per id."""
+        if len(data) < PREFIX.size or data[0]:
+            raise RecordUndecodable("the value does not start with a zero byte and the id of a schema")
+        _, schema_id = PREFIX.unpack_from(data)
         written = self._ids.writer(schema_id)
         problems = unreadable(written, schema_of(self._record))
         if problems:
-            raise RecordUndecodable(
-                f"schema {schema_id} cannot be read as {self._record.__name__}: {'; '.join(problems)}"
-            )
-        writer = parse_schema(bare(written))
-        reader = None if canonical(writer) == canonical(self._schema) else self._schema
-        read = self._readers[schema_id] = lambda body: schemaless_reader(body, writer, reader)
-        return read
+            reasons = "; ".join(problems)
+            raise RecordUndecodable(f"schema {schema_id} cannot be read as {self._record.__name__}: {reasons}")
+        found = self._decoders[data[:5]] = decoder(expanded(written), self._record)
+        return found
 
 
 def origin_of(data: bytes) -> Origin | None:
-    """Return who asked. Best effort: `origin` is the first field, so it is read even if the rest is damaged. Never raises."""
-    body = BytesIO(data[: PREFIX.size + 65536])
-    body.seek(PREFIX.size)
+    """Return who asked, None when it cannot be read. Never raises.
+
+    `origin` is the first field of every record of a request, so it is read even if the rest is damaged.
+    """
     try:
-        origin: Origin = record_of(Origin)(schemaless_reader(body, _ORIGIN, None))  # type: ignore[arg-type]
-    except _UNDECODABLE:
+        origin: Origin
+        origin, end = _ORIGIN(data, PREFIX.size)
+    except (ValueError, LookupError, OverflowError, StructError):
         return None
-    return origin if origin.request_id and data[0] == 0 else None
+    return origin if origin.request_id and end <= len(data) and data[0] == 0 else None
 
 
-def _misframed(data: bytes) -> str:
-    if len(data) > MAX_BYTES:
-        return f"the value has {len(data)} bytes, more than {MAX_BYTES}"
-    return "the value does not start with a zero byte and a schema id"
+def _why(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"{error} is no symbol of its enumeration"
+    return "it ends too early" if isinstance(error, IndexError | StructError) else str(error)
 
 
-_ORIGIN = parse_schema(bare(schema_of(Origin)))
+_ORIGIN = decoder(expanded(schema_of(Origin)), Origin)

@@ -1,7 +1,7 @@
-"""Whether records written with one schema can be read with another: Avro's resolution rules, checked before any record is.
+"""Whether what was written with one schema can be read with another: Avro's resolution rules, before any byte is read.
 
-Stricter than Avro where bytes could do harm: a writer's schema that refers to itself (unbounded depth) or has arrays of nothing
-(2**60 items in nine bytes) is refused, and so is a change of a logical type, which Avro lets pass.
+Stricter than Avro where bytes could do harm: a writer's schema that contains itself (unbounded depth) or has arrays of
+nothing (2**60 items in nine bytes) is refused, and so is a change of a logical type, which Avro lets pass.
 """
 
 from collections.abc import Iterator
@@ -24,15 +24,16 @@ def unreadable(written: Schema, reader: Schema) -> list[str]:
     """Return why a reader cannot read what was written, one sentence per problem; nothing when it can."""
     try:
         return list(_problems(expanded(written), expanded(reader), "the record"))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return [f"the schema is refused: {type(error).__name__} {error}"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return [f"the schema is refused: {error}"]
 
 
 def expanded(schema: object, namespace: str = "", known: dict[str, object] | None = None) -> Any:  # noqa: ANN401 - JSON
     """Return the schema with every name replaced by what it stands for.
 
     Raises:
-        ValueError: a type contains itself, is unknown, or has array or map items that take no bytes.
+        ValueError: a type contains itself or is unknown, or the items of an array take no bytes.
+        TypeError, KeyError, AttributeError: this is no Avro schema.
     """
     known = {} if known is None else known
     if isinstance(schema, list):
@@ -40,7 +41,7 @@ def expanded(schema: object, namespace: str = "", known: dict[str, object] | Non
     if isinstance(schema, str):
         return {"type": schema} if schema in PRIMITIVES else _named(schema, namespace, known)
     if not isinstance(schema, dict):
-        raise ValueError(f"{schema!r} is not a type")
+        raise TypeError(f"{schema!r} is not a type")
     kind = schema["type"]
     if kind in {"record", "error", "enum", "fixed"}:
         return _definition(schema, namespace, known)
@@ -81,7 +82,7 @@ def _takes_no_bytes(schema: Any) -> bool:  # noqa: ANN401 - JSON
         return False
     if schema["type"] == "record":
         return all(_takes_no_bytes(field["type"]) for field in schema["fields"])
-    return schema["type"] == "null" or (schema["type"] == "fixed" and schema["size"] == 0)
+    return bool(schema["type"] == "null" or (schema["type"] == "fixed" and schema["size"] == 0))
 
 
 def _problems(written: Any, reader: Any, at: str) -> Iterator[str]:  # noqa: ANN401 - JSON

@@ -1,7 +1,7 @@
-"""Write `schemas/avsc` from the records: `python -m schemas.generate`; with `--check` only compare (exit code 1 on a difference).
+"""Write `schemas/avsc` from the records: `python -m schemas.generate`; with `--check` only compare.
 
-A changed record becomes a new version beside the earlier ones. A change that could not read what an earlier version wrote is refused:
-give a new field a default, keep old fields and symbols, or make a new record.
+A changed record becomes a new version beside the earlier ones. A change that could not read what an earlier version
+wrote is refused: give a new field a default, keep the types of old fields and all symbols, or make a new record.
 """
 
 import json

@@ -1,7 +1,8 @@
 """Every record that travels on a topic or rests in a table; the `.avsc` files are generated from these classes.
 
-The first field of every record is `origin` wherever a request is concerned, so that who asked can be read even from bytes whose
-rest is damaged. Records are frozen; sequences are tuples, maps are read-only by convention. Times are UTC, to the millisecond.
+The first field of every record is `origin` wherever a request is concerned, so that who asked can be read even from
+bytes whose rest is damaged. Records are frozen; sequences are tuples, maps are read-only by convention. Times are UTC,
+to the millisecond. A record is made of its fields alone: the decoder calls no `__init__` and no `__post_init__`.
 """
 
 from collections.abc import Mapping
@@ -9,6 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """Most bytes, characters or items a field may have; the codec refuses more, both ways."""
+
+    size: int
 
 
 class Domain(StrEnum):
@@ -166,7 +174,7 @@ class AudioChunk:
     live: Annotated[bool, "True for a stream that is still being spoken"] = False
     codec: Annotated[str, "pcm_s16le, wav, flac, mp3, ogg, webm"]
     sample_rate_hz: Annotated[int, "Samples per second; of meaning for raw PCM only"] = 16000
-    content: Annotated[bytes, "At most 524,288 bytes"]
+    content: Annotated[bytes, "At most 524,288 bytes", AtMost(524_288)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -565,8 +573,8 @@ class Turn:
     """One exchange of a conversation."""
 
     request_id: Annotated[str, "Request"]
-    query: Annotated[str, "At most 2,000 characters"]
-    answer: Annotated[str, "At most 2,000 characters; empty until answered"]
+    query: Annotated[str, "At most 2,000 characters", AtMost(2000)]
+    answer: Annotated[str, "At most 2,000 characters; empty until answered", AtMost(2000)]
     at: Annotated[datetime, "Event time"]
 
 
@@ -575,7 +583,7 @@ class Session:
     """Table `sessions`, key session_id: bounded history of a conversation."""
 
     session_id: Annotated[str, "Conversation"]
-    turns: Annotated[tuple[Turn, ...], "Oldest first, at most 100"] = ()
+    turns: Annotated[tuple[Turn, ...], "Oldest first, at most 100", AtMost(100)] = ()
     as_of: Annotated[datetime, "Last activity"]
     counted: Annotated[Mapping[str, int], "`topic-partition` -> last source offset counted"]
 
