@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,8 +16,9 @@ STOP_S = 20.0
 class Child:
     """A child process in a session of its own. What it prints goes to `log`, appended."""
 
-    def __init__(self, command: Sequence[str], log: Path) -> None:
+    def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
         self.log = log
+        self._environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **(environment or {})}
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -40,7 +41,7 @@ class Child:
                 stdout=output,
                 stderr=output,
                 cwd=REPOSITORY,
-                env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+                env=self._environment,
                 start_new_session=True,
             )
 
@@ -75,6 +76,11 @@ class Child:
     def tail(self) -> str:
         """Return the end of what it printed."""
         return self.log.read_text(errors="replace")[-3000:]
+
+
+def forgestream(*arguments: str) -> list[str]:
+    """Return a command of the command line, as installed by `make install`."""
+    return [sys.executable, "-c", "import sys; from topology.cli import main; sys.exit(main())", *arguments]
 
 
 def program(module: str, *arguments: str, python: str = sys.executable) -> list[str]:

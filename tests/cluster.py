@@ -57,6 +57,10 @@ class Cluster:
                 raise TimeoutError(f"no leaders for {', '.join(names)}")
             time.sleep(0.01)
 
+    def adopt(self, topics: Iterable[str], partitions: int) -> None:
+        """Take in topics that somebody else has made."""
+        self._partitions.update(dict.fromkeys(topics, partitions))
+
     def _answers(self, names: list[str]) -> bool:
         self._admin.list_topics(timeout=TIMEOUT_S)  # asking for offsets alone never refreshes what librdkafka remembers
         try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from streams.settings import EmbeddedSettings
-from tests.benchmarks import drain, steady
+from tests.benchmarks import drain, pipeline, steady
 from tests.benchmarks.outcome import Run, Table, tabulate
 from tests.benchmarks.peers import python_of_peers, versions
 from tests.benchmarks.plan import Bench, Plan, Unfinished
@@ -93,6 +93,7 @@ def plans(bench: Bench, divisor: int) -> Iterator[Plan]:
     for scenario in scenarios(divisor=divisor):
         yield drain.plan(bench, scenario)
     yield from steady.plans(bench, divisor=divisor)
+    yield from pipeline.plans(bench, divisor=divisor)
 
 
 def main(arguments: Sequence[str]) -> int:

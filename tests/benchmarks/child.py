@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.child import Child
@@ -13,8 +13,8 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 class Measured(Child):
     """A child whose CPU time is noted now and then."""
 
-    def __init__(self, command: Sequence[str], log: Path) -> None:
-        super().__init__(command, log)
+    def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
+        super().__init__(command, log, environment)
         self._samples: list[tuple[float, float]] = []
         self.rss_mb = 0.0
 

@@ -1,0 +1,61 @@
+"""Where the programs that are killed read and write: topics named after a test."""
+
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from schemas.records import CircuitState, Outcome
+from streams.topic import Topic
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The topics and the group of one run; also the command line of its program."""
+
+    group: str
+    reads: str
+    writes: str
+    dead_letters: str
+    results: str
+    marker: str  # a file that appears when the moment has come
+
+    @classmethod
+    def of(cls, namespace: str, directory: Path) -> "Place":
+        """Name everything after the namespace."""
+        names = ("group", "reads", "writes", "dead-letters", "results")
+        return cls(*(f"{namespace}{name}" for name in names), str(directory / "marker"))
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Every topic."""
+        return self.reads, self.writes, self.dead_letters, self.results
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The place as a command line."""
+        return astuple(self)
+
+
+def topic(name: str, record: type[R], key: Callable[[R], str], partitions: int = 1) -> Topic[R]:
+    """Declare a topic of a test."""
+    return Topic(
+        name=name, record=record, key=key, key_name="key", owner="tests", partitions=partitions, doc="Of a test"
+    )
+
+
+def raw(name: str, partitions: int = 1) -> Topic[bytes]:
+    """Declare a topic of bytes; what is passed on keeps its key."""
+    return topic(name, bytes, lambda _: "", partitions)
+
+
+def outcomes(name: str, partitions: int) -> Topic[Outcome]:
+    """Declare a topic of outcomes."""
+    return topic(name, Outcome, lambda outcome: outcome.dependency, partitions)
+
+
+def circuit_states(name: str, partitions: int) -> Topic[CircuitState]:
+    """Declare a topic of circuit states."""
+    return topic(name, CircuitState, lambda state: state.dependency, partitions)
