@@ -25,8 +25,8 @@ class Place:
     @classmethod
     def of(cls, namespace: str, directory: Path) -> "Place":
         """Name everything after the namespace."""
-        names = ("group", "reads", "writes", "dead-letters", "results")
-        return cls(*(f"{namespace}{name}" for name in names), str(directory / "marker"))
+        group, *topics = (f"{namespace}{name}" for name in ("group", "reads", "writes", "dead-letters", "results"))
+        return cls(group, *topics, marker=str(directory / "marker"))
 
     @property
     def topics(self) -> tuple[str, ...]:
