@@ -4,7 +4,7 @@ import html
 import re
 from collections.abc import Iterator
 
-_TOKEN = re.compile(r"<!--|<[^<>]*>|[^<]+|<")
+_PART = re.compile(r"<!--|<[^<>]*>|[^<]+|<")
 _TAG = re.compile(r"</?([A-Za-z][A-Za-z0-9]*)")
 _BLOCKS = frozenset(
     """
@@ -22,19 +22,19 @@ def plain_text(page: str) -> str:
 
 def _seen(page: str) -> Iterator[str]:
     waits_for = ""  # what ends the part that is not shown
-    for token in _TOKEN.findall(page):
+    for part in _PART.findall(page):
         if waits_for == "-->":
-            _, ended, token = token.partition("-->")  # noqa: PLW2901 - what follows a comment is shown
+            _, ended, part = part.partition("-->")  # noqa: PLW2901 - what follows a comment is shown
             waits_for = "" if ended else waits_for
         elif waits_for:
-            waits_for = "" if token.lower().startswith(waits_for) else waits_for
+            waits_for = "" if part.lower().startswith(waits_for) else waits_for
             continue
-        tag = _TAG.match(token)
-        if token == "<!--":
+        tag = _TAG.match(part)
+        if part == "<!--":
             waits_for = "-->"
         elif tag is None:
-            yield "" if token.startswith(("<!", "<?")) else token
-        elif (name := tag.group(1).lower()) in _SILENT and not token.startswith("</"):
+            yield "" if part.startswith(("<!", "<?")) else part
+        elif (name := tag.group(1).lower()) in _SILENT and not part.startswith("</"):
             waits_for = f"</{name}"
         elif name in _BLOCKS:
             yield "\n\n"

@@ -1,0 +1,44 @@
+"""Wiring of retrieve."""
+
+from collections.abc import Mapping
+
+from agents.retrieve import rules
+from schemas.records import CircuitState, Context, Embedding, Outcome
+from streams.app import App
+from streams.circuit import VECTOR_STORE, lets_through, outcome
+from streams.emit import Emit
+from streams.errors import StoreUnavailable
+from streams.ports import ChunkStore, Clock
+from streams.settings import RetrieveSettings
+from streams.topic import Topic
+
+
+def attach(
+    app: App,
+    *,
+    reads: Topic[Embedding],
+    writes: Topic[Context],
+    outcomes: Topic[Outcome],
+    store: ChunkStore,
+    circuits: Mapping[str, CircuitState],
+    clock: Clock,
+    settings: RetrieveSettings,
+) -> None:
+    """Find passages; without the vector store the request goes on, degraded."""
+
+    @app.stage(reads, name="retrieve")
+    async def retrieve(embedding: Embedding, emit: Emit) -> None:
+        request_id, tenant = embedding.origin.request_id, embedding.origin.tenant
+        started = clock.now()
+        if not lets_through(circuits.get(VECTOR_STORE), started, request_id):
+            emit(writes, rules.without_store(embedding))
+            return
+        try:
+            found = await store.search(embedding.vector, limit=settings.candidates, tenant=tenant)
+        except StoreUnavailable as error:
+            failed = outcome(VECTOR_STORE, started=started, ended=clock.now(), request_id=request_id, error=error)
+            emit(outcomes, failed)
+            emit(writes, rules.without_store(embedding))
+            return
+        emit(outcomes, outcome(VECTOR_STORE, started=started, ended=clock.now(), request_id=request_id))
+        emit(writes, rules.context(embedding, found, settings))
