@@ -25,8 +25,14 @@ class Place:
     @classmethod
     def of(cls, namespace: str, directory: Path) -> "Place":
         """Name everything after the namespace."""
-        group, *topics = (f"{namespace}{name}" for name in ("group", "reads", "writes", "dead-letters", "results"))
-        return cls(group, *topics, marker=str(directory / "marker"))
+        return cls(
+            group=f"{namespace}group",
+            reads=f"{namespace}reads",
+            writes=f"{namespace}writes",
+            dead_letters=f"{namespace}dead-letters",
+            results=f"{namespace}results",
+            marker=str(directory / "marker"),
+        )
 
     @property
     def topics(self) -> tuple[str, ...]:
