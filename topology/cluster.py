@@ -55,6 +55,8 @@ class Cluster:
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
         self._complaints: list[KafkaError] = []
+        if not kafka.bootstrap:
+            raise StartRefused("FORGESTREAM_KAFKA is empty: set it to your brokers, or to what `forgestream up` prints")
         configuration: dict[str, Any] = {
             **connection(kafka),
             "error_cb": self._complaints.append,

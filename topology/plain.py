@@ -49,17 +49,22 @@ def to_json(value: Any, *, indent: bool = False) -> str:  # noqa: ANN401 - as `t
     return orjson.dumps(to_plain(value), option=orjson.OPT_INDENT_2 if indent else None).decode()
 
 
+def parsed(text: bytes | str) -> object:
+    """Return the values of JSON text. Raises JsonInvalid."""
+    try:
+        found: object = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise JsonInvalid([f"not JSON: {error}"]) from error
+    return found
+
+
 def from_json(kind: type[R], text: bytes | str) -> R:
     """Return the record that JSON text describes.
 
     Raises:
         JsonInvalid: with every problem at once.
     """
-    try:
-        found = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise JsonInvalid([f"not JSON: {error}"]) from error
-    return from_plain(kind, found)
+    return from_plain(kind, parsed(text))
 
 
 def from_plain(kind: type[R], found: object) -> R:

@@ -1,0 +1,144 @@
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from streams.settings import Settings, reference
+from topology.cli.root import commands
+from topology.cli.settings_command import markdown
+
+NOBODY = {"FORGESTREAM_KAFKA": "127.0.0.1:1", "FORGESTREAM_KAFKA_TIMEOUT_S": "0.2", "TERM": "dumb", "COLUMNS": "120"}
+COMMANDS = ("up", "worker", "demo", "produce", "tail", "topology", "topics", "settings", "schemas", "dead-letters")
+
+
+def forgestream(*arguments: str, given: str | bytes | None = None, env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(commands(), arguments, input=given, env={**NOBODY, **(env or {})})
+
+
+def test_help_names_every_command_and_the_first_steps() -> None:
+    shown = forgestream("--help")
+
+    assert shown.exit_code == 0
+    assert all(command in shown.output for command in COMMANDS)
+    assert "forgestream up" in shown.output
+    assert "Exit codes" in shown.output
+
+
+@pytest.mark.parametrize(
+    "command", [[c] for c in COMMANDS] + [["dead-letters", c] for c in ("list", "show", "redrive")]
+)
+def test_every_command_teaches_by_example(command: Sequence[str]) -> None:
+    shown = forgestream(*command, "--help")
+
+    assert shown.exit_code == 0
+    assert "Examples" in shown.output
+    assert f"forgestream {command[0]}" in shown.output
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["tail"], ["produce"], ["tail", "texts", "--count", "0"]])
+def test_wrong_usage_is_exit_code_2(arguments: Sequence[str]) -> None:
+    assert forgestream(*arguments).exit_code == 2
+
+
+def test_all_problems_of_the_settings_are_listed_without_a_traceback() -> None:
+    wrong = {"FORGESTREAM_KAFKA_PARTITIONS": "none", "FORGESTREAM_RANK_ALPHA": "7", "FORGESTREAM_COLOUR": "blue"}
+
+    shown = forgestream("settings", env=wrong)
+
+    assert shown.exit_code == 2
+    assert shown.stdout == ""
+    assert all(name in shown.stderr for name in wrong)
+    assert "Traceback" not in shown.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["topics"],
+        ["tail", "results"],
+        ["produce", "texts", "--query", "why?"],
+        ["dead-letters", "list"],
+        ["dead-letters", "redrive", "--all"],
+    ],
+)
+def test_an_unreachable_broker_is_one_sentence(arguments: Sequence[str]) -> None:
+    shown = forgestream(*arguments)
+
+    assert shown.exit_code == 2
+    assert shown.stdout == ""
+    assert len(shown.stderr.strip().splitlines()) == 1
+    assert "127.0.0.1:1" in shown.stderr
+
+
+def test_no_broker_configured_says_what_to_set() -> None:
+    shown = forgestream("topics", env={"FORGESTREAM_KAFKA": ""})
+
+    assert shown.exit_code == 2
+    assert "FORGESTREAM_KAFKA is empty" in shown.stderr
+
+
+def test_a_topic_that_does_not_exist_is_wrong_usage_and_the_others_are_named() -> None:
+    shown = forgestream("tail", "answer")
+
+    assert shown.exit_code == 2
+    assert "answers" in shown.stderr
+
+
+def test_lines_that_are_no_records_are_all_named_before_anything_is_sent() -> None:
+    shown = forgestream("produce", "texts", given=b'{"query": 5}\n\xff\n{"query": "fine"}\n')
+
+    assert shown.exit_code == 2
+    assert "line 1: query must be text, not 5" in shown.stderr
+    assert "line 2" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["produce", "knowledge", "--query", "why?"],
+        ["produce", "texts", "--delete", "key"],
+        ["produce", "dead-letters"],
+        ["dead-letters", "redrive"],
+    ],
+)
+def test_options_that_make_no_sense_are_refused(arguments: Sequence[str]) -> None:
+    assert forgestream(*arguments).exit_code == 2
+
+
+def test_settings_as_json_has_every_setting_and_no_secret() -> None:
+    shown = forgestream("settings", "--json", env={"FORGESTREAM_KAFKA_SASL_PASSWORD": "hunter2"})
+
+    rows = {row["name"]: row for row in json.loads(shown.stdout)}
+    assert set(rows) == {row.name for row in reference(Settings())}
+    assert rows["FORGESTREAM_KAFKA_SASL_PASSWORD"]["value"] == "***"
+    assert "hunter2" not in forgestream("settings", env={"FORGESTREAM_KAFKA_SASL_PASSWORD": "hunter2"}).stdout
+
+
+def test_settings_as_a_table_shows_values_and_reasons() -> None:
+    shown = forgestream("settings", env={"FORGESTREAM_ENGINE_LINGER_MS": "9"})
+
+    assert "9.0 (default 2.0)" in shown.stdout
+    assert "static membership" in shown.stdout
+
+
+def test_the_settings_page_is_current() -> None:
+    """docs/settings.md is the output of `forgestream settings --markdown`, whatever the environment says."""
+    page = (Path(__file__).parents[3] / "docs" / "settings.md").read_text(encoding="utf-8")
+
+    assert page == markdown() == forgestream("settings", "--markdown", env={"FORGESTREAM_KAFKA": "elsewhere"}).stdout
+
+
+def test_schemas_lists_records_with_their_topics_and_ids() -> None:
+    rows = {row["record"]: row for row in json.loads(forgestream("schemas", "--json").stdout)}
+
+    assert rows["TextQuery"]["topics"] == ["texts"]
+    assert rows["TextQuery"]["versions"]["1"] == 1
+
+
+def test_a_schema_can_be_taken_away() -> None:
+    schema = json.loads(forgestream("schemas", "TextQuery").stdout)
+
+    assert schema["name"] == "TextQuery"
+    assert forgestream("schemas", "Nothing").exit_code == 1
