@@ -64,6 +64,10 @@ def _definition(schema: Schema, namespace: str, known: dict[str, object]) -> Sch
     found: Schema = {**schema, "type": "record" if schema["type"] == "error" else schema["type"], "name": full}
     if found["type"] == "record":
         found["fields"] = [{**field, "type": expanded(field["type"], namespace, known)} for field in schema["fields"]]
+    elif found["type"] == "fixed" and not (isinstance(found["size"], int) and found["size"] >= 0):
+        raise ValueError(f"{full} has no size but {found['size']!r}")
+    elif found["type"] == "enum" and not all(isinstance(symbol, str) for symbol in found["symbols"]):
+        raise TypeError(f"{full} has a symbol that is no string")
     known[full] = found
     return found
 
@@ -108,7 +112,7 @@ def _named_problems(written: Schema, reader: Schema, at: str) -> Iterator[str]:
         yield f"{at} was {written['name']} and must be {reader['name']}"
     elif written["type"] == "enum":
         lost = [symbol for symbol in written["symbols"] if symbol not in reader["symbols"]]
-        if lost and "default" not in reader:
+        if lost:
             yield f"{at} may be {', '.join(lost)}, which {reader['name']} no longer has"
     elif written["type"] == "fixed":
         if written["size"] != reader["size"]:
