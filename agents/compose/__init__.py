@@ -1,0 +1,1 @@
+"""compose: Context -> Prompt, exactly what a model will be asked, within an exact budget of tokens."""
