@@ -117,7 +117,7 @@ async def deliver(records: Sequence[Outgoing], settings: Settings) -> Sequence[t
             else:
                 report.set_result((message.partition(), message.offset()))
 
-        producer.produce(record.topic, record.value, record.key, on_delivery=on_delivery, headers=record.headers)
+        producer.produce(record.topic, record.value, record.key, on_delivery=on_delivery, headers=list(record.headers))
     unconfirmed = await producer.close(settings.engine.delivery_timeout_s)
     if unconfirmed:
         raise DeliveryFailed(f"the broker did not confirm {unconfirmed} of {len(records)} records in time")

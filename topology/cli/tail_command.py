@@ -1,6 +1,6 @@
 """`forgestream tail`."""
 
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -55,7 +55,8 @@ def register(app: typer.Typer) -> None:
         """Read topics and print their records as they come, decoded."""
         read = settings()
         span = Span(from_beginning=start is Start.BEGINNING, follow=follow)
-        run(lambda: _tail(read, names, span, count=count, request=request, as_json=as_json))
+        with suppress(KeyboardInterrupt):  # Ctrl-C is how a tail ends
+            run(lambda: _tail(read, names, span, count=count, request=request, as_json=as_json))
 
 
 async def _tail(
