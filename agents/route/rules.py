@@ -1,0 +1,190 @@
+"""Which model answers a prompt, and what its answer is recorded with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from schemas.records import Answer, CircuitState, Phase, Prompt, Ranking, Request, RouteDecision, Strategy
+from streams.circuit import lets_through, phase
+from streams.lots import lot
+from streams.ports import Ask, Finish, ModelSpec
+from streams.settings import RouteSettings
+
+FALLBACK = "model_fallback"
+EXPLORING = frozenset({Strategy.DOMAIN_OPTIMIZED, Strategy.QUALITY_OPTIMIZED})  # the others name a price or a pace
+MARGIN_S = 0.02  # a call is given up this long before the deadline, so that its outcome is still reported
+_USD_PER = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The models to ask, in order, and why."""
+
+    strategy: Strategy
+    cell: str
+    chain: tuple[ModelSpec, ...]
+    preferred: str | None  # who would be first if every circuit were closed
+    reason: str  # why the first of the chain is first
+    rejected: Mapping[str, str]
+    propensity: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What the model that answered said, and which models failed before it."""
+
+    spec: ModelSpec
+    text: str
+    finish: Finish
+    latency_ms: float
+    ttft_ms: float
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+def cell(request: Request) -> str:
+    """Return where models compete for this request."""
+    return f"{request.domain}/{request.task}"
+
+
+def plan(
+    prompt: Prompt,
+    specs: Sequence[ModelSpec],
+    ranking: Ranking | None,
+    circuits: Mapping[str, CircuitState],
+    settings: RouteSettings,
+    at: datetime,
+) -> Plan:
+    """Return the chain of models for a prompt. Empty when none may be asked; `rejected` then says why not, of each."""
+    strategy = prompt.request.strategy or Strategy(settings.strategy)
+    rejected = {spec.name: why for spec in specs if (why := _unfit(spec, prompt))}
+    pinned = prompt.request.model
+    if pinned is not None and pinned not in {spec.name for spec in specs}:
+        rejected[pinned] = "unknown_model"
+    ordered, reason = _ordered([spec for spec in specs if spec.name not in rejected], strategy, ranking, prompt)
+    ordered, explored, propensity = _explored(ordered, strategy, prompt, settings)
+    phases = {spec.name: phase(circuits.get(spec.name), at) for spec in ordered}
+    chain = [s for s in ordered if lets_through(circuits.get(s.name), at, prompt.origin.request_id)]
+    chain = chain or [spec for spec in ordered if phases[spec.name] is Phase.HALF_OPEN]  # better a probe than no answer
+    rejected |= {spec.name: f"circuit_{phases[spec.name]}" for spec in ordered if spec not in chain}
+    return Plan(
+        strategy=strategy,
+        cell=cell(prompt.request),
+        chain=tuple(chain),
+        preferred=ordered[0].name if ordered else None,
+        reason="exploration" if explored else "asked_for" if pinned is not None else reason,
+        rejected=rejected,
+        propensity=propensity,
+    )
+
+
+def ask(prompt: Prompt) -> Ask:
+    """Return what a model is asked."""
+    return Ask(
+        request_id=prompt.origin.request_id,
+        system=prompt.system,
+        user=prompt.user,
+        query=prompt.request.query,
+        chunks=tuple(chunk for chunk in prompt.chunks if chunk.kept),
+        max_tokens=prompt.request.max_tokens,
+        temperature=prompt.request.temperature,
+    )
+
+
+def answer(prompt: Prompt, plan: Plan, said: Said) -> Answer:
+    """Return the answer with everything needed to judge it."""
+    fallback = said.spec.name != plan.preferred
+    return Answer(
+        origin=prompt.origin,
+        request=prompt.request,
+        chunks=prompt.chunks,
+        text=said.text,
+        decision=decision(plan, said),
+        finish_reason=said.finish.finish_reason,
+        input_tokens=said.finish.input_tokens,
+        output_tokens=said.finish.output_tokens,
+        cost_usd=cost_usd(said.spec, said.finish.input_tokens, said.finish.output_tokens),
+        latency_ms=said.latency_ms,
+        ttft_ms=said.ttft_ms,
+        prompt_version=prompt.prompt_version,
+        canary=prompt.canary,
+        pack_version=prompt.pack_version,
+        degradations=(*prompt.degradations, FALLBACK) if fallback else prompt.degradations,
+    )
+
+
+def decision(plan: Plan, said: Said) -> RouteDecision:
+    """Return why this model answered. `propensity` is that of the plan's first choice, before circuits and failures."""
+    first = said.spec.name == plan.preferred
+    return RouteDecision(
+        strategy=plan.strategy,
+        cell=plan.cell,
+        model=said.spec.name,
+        provider=said.spec.provider,
+        reasons=(plan.reason,) if first else (plan.reason, "fallback"),
+        rejected={**plan.rejected, **said.failed},
+        chain=tuple(spec.name for spec in plan.chain),
+        propensity=plan.propensity,
+    )
+
+
+def cost_usd(spec: ModelSpec, input_tokens: int, output_tokens: int) -> float:
+    """Return the price of a call."""
+    return (input_tokens * spec.usd_per_million_in + output_tokens * spec.usd_per_million_out) / _USD_PER
+
+
+def patience_s(left_s: float, models_left: int) -> float:
+    """Return how long a model may take: half of what is left while there is another to ask, else all but a margin."""
+    return max(0.0, left_s / 2 if models_left > 1 else left_s - MARGIN_S)
+
+
+def too_late(left_s: float) -> bool:
+    """Whether what is left is no time to ask a model."""
+    return left_s <= 2 * MARGIN_S
+
+
+def _unfit(spec: ModelSpec, prompt: Prompt) -> str | None:
+    request = prompt.request
+    if request.model is not None and spec.name != request.model:
+        return "not_asked_for"
+    if request.domain not in spec.domains:
+        return "domain_not_supported"
+    if prompt.tokens + request.max_tokens > spec.context_tokens:
+        return "context_too_small"
+    return None
+
+
+def _ordered(
+    specs: Sequence[ModelSpec], strategy: Strategy, ranking: Ranking | None, prompt: Prompt
+) -> tuple[list[ModelSpec], str]:
+    """Return the models best first, those equally good in the order of the settings, and the reason for the first."""
+    standings = {standing.model: standing for standing in ranking.standings} if ranking else {}
+    price = {spec.name: cost_usd(spec, prompt.tokens, prompt.request.max_tokens) for spec in specs}
+    if strategy is Strategy.COST_OPTIMIZED:
+        return sorted(specs, key=lambda spec: price[spec.name]), "cheapest"
+    known = [spec for spec in specs if spec.name in standings]
+    unknown = [spec for spec in specs if spec.name not in standings]
+    if strategy is Strategy.SPEED_OPTIMIZED and known:
+        return [*sorted(known, key=lambda spec: standings[spec.name].latency_ms), *unknown], "fastest"
+    if strategy is Strategy.QUALITY_OPTIMIZED and known:
+        return [*sorted(known, key=lambda spec: -standings[spec.name].score), *unknown], "highest_score"
+    champion = ranking.champion if ranking else None
+    if strategy is Strategy.DOMAIN_OPTIMIZED and champion in {spec.name for spec in specs}:
+        return sorted(specs, key=lambda spec: spec.name != champion), "champion"
+    return list(specs), "first_in_settings"
+
+
+def _explored(
+    specs: list[ModelSpec], strategy: Strategy, prompt: Prompt, settings: RouteSettings
+) -> tuple[list[ModelSpec], bool, float]:
+    """Put a challenger first for a fixed share of requests, so that it can prove itself.
+
+    Returns the order, whether a challenger leads it, and the probability with which its first model leads.
+    """
+    share, challengers = settings.explore_share, specs[1:]
+    if strategy not in EXPLORING or not challengers or share == 0.0:
+        return specs, False, 1.0
+    request_id = prompt.origin.request_id
+    if lot("explore", request_id) >= share:
+        return specs, False, 1.0 - share
+    chosen = challengers[int(lot("challenger", request_id) * len(challengers))]
+    return [chosen, *(spec for spec in specs if spec is not chosen)], True, share / len(challengers)

@@ -1,0 +1,134 @@
+"""The token events of one request: sent in buffers that grow from one token, never later than a fixed time."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from schemas.records import Origin, StreamStats, TokenEvent, TokenEventType
+from streams.circuit import milliseconds
+from streams.ports import Clock
+from streams.settings import RouteSettings
+
+
+@dataclass(slots=True, kw_only=True)
+class _Epoch:
+    """What has been written of one attempt."""
+
+    number: int
+    started: datetime
+    flushed: datetime
+    first: datetime | None = None
+    sequence: int = 0
+    pieces: int = 0
+    room: int = 1
+    buffer: list[str] = field(default_factory=list)
+
+
+class TokenStream:
+    """What a reader of the topic `tokens` sees of a request.
+
+    Every attempt is an epoch that begins with `stream_start`. The stream ends with `stream_complete`, or with `error`
+    when its request leaves the stage without an answer; a redelivered request begins anew.
+    """
+
+    def __init__(
+        self, origin: Origin, send: Callable[[TokenEvent], None], clock: Clock, settings: RouteSettings
+    ) -> None:
+        self._origin = origin
+        self._send = send
+        self._clock = clock
+        self._settings = settings
+        self._flush_after = timedelta(milliseconds=settings.flush_ms)
+        self._epoch: _Epoch | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._ended = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop_timer()
+        if not self._ended:
+            self._ended = True
+            self._write(self._current(), TokenEventType.ERROR, getattr(error, "code", "interrupted"))
+
+    @property
+    def ttft_ms(self) -> float:
+        """Time from the start of the epoch to its first token; 0 before it."""
+        epoch = self._current()
+        return milliseconds(epoch.started, epoch.first) if epoch.first is not None else 0.0
+
+    def start(self) -> None:
+        """Begin an attempt; it replaces what earlier ones have written."""
+        self._stop_timer()
+        self._epoch = self._new(0 if self._epoch is None else self._epoch.number + 1)
+        self._write(self._epoch, TokenEventType.STREAM_START, "")
+
+    def token(self, text: str) -> None:
+        """Take what the model has just written."""
+        epoch, now = self._current(), self._clock.now()
+        epoch.first = epoch.first or now
+        epoch.pieces += 1
+        epoch.buffer.append(text)
+        waited = now - epoch.flushed
+        if len(epoch.buffer) >= epoch.room or waited >= self._flush_after:
+            self._flush()
+        elif self._timer is None:
+            delay_s = (self._flush_after - waited).total_seconds()
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._flush)
+
+    def complete(self) -> None:
+        """End the stream with what is still buffered."""
+        if self._current().buffer:
+            self._flush()
+        self._ended = True
+        self._write(self._current(), TokenEventType.STREAM_COMPLETE, "")
+
+    def _current(self) -> _Epoch:
+        if self._epoch is None:
+            self._epoch = self._new(0)
+        return self._epoch
+
+    def _new(self, number: int) -> _Epoch:
+        now = self._clock.now()
+        return _Epoch(number=number, started=now, flushed=now)
+
+    def _flush(self) -> None:
+        self._stop_timer()
+        epoch = self._current()
+        text = "".join(epoch.buffer)
+        epoch.buffer.clear()
+        epoch.flushed = self._clock.now()
+        epoch.room = min(2 * epoch.room, self._settings.flush_tokens)
+        self._write(epoch, TokenEventType.TOKEN, text)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _write(self, epoch: _Epoch, kind: TokenEventType, content: str) -> None:
+        now = self._clock.now()
+        event = TokenEvent(
+            origin=self._origin,
+            type=kind,
+            session_id=self._origin.session_id or self._origin.request_id,
+            content=content,
+            epoch=epoch.number,
+            sequence=epoch.sequence,
+            stats=self._stats(epoch, now),
+            timestamp=now,
+        )
+        epoch.sequence += 1
+        self._send(event)
+
+    def _stats(self, epoch: _Epoch, now: datetime) -> StreamStats | None:
+        if epoch.first is None:
+            return None
+        seconds = milliseconds(epoch.first, now) / 1000.0
+        return StreamStats(tps=epoch.pieces / seconds if seconds > 0 else 0.0, ttft_ms=self.ttft_ms)

@@ -1,0 +1,64 @@
+"""A model that says what a test has written for it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from schemas.records import Domain
+from streams.ports import Ask, Finish, ModelSpec, Piece, Tokenizer
+from tests.clock import FixedClock
+from tests.fakes.tokenizer import WordsTokenizer
+
+HANGS = "hangs"
+STOP = Finish(finish_reason="stop", input_tokens=50, output_tokens=2)
+
+
+def a_spec(
+    name: str = "first",
+    *,
+    usd: float = 0.0,
+    context_tokens: int = 2048,
+    domains: tuple[Domain, ...] = tuple(Domain),
+) -> ModelSpec:
+    return ModelSpec(
+        name=name,
+        provider=f"{name}-provider",
+        context_tokens=context_tokens,
+        usd_per_million_in=usd,
+        usd_per_million_out=usd,
+        domains=domains,
+    )
+
+
+class ScriptedModel:
+    """A `Model`. Each step is text, seconds that pass on the clock, the end, an error, or `HANGS`."""
+
+    def __init__(
+        self, name: str, *script: str | float | Finish | Exception, clock: FixedClock, spec: ModelSpec | None = None
+    ) -> None:
+        self.spec = spec or a_spec(name)
+        self.tokenizer: Tokenizer = WordsTokenizer()
+        self.asked: list[Ask] = []
+        self.cancelled = False
+        self._script = script
+        self._clock = clock
+
+    async def stream(self, ask: Ask) -> AsyncIterator[Piece | Finish]:
+        self.asked.append(ask)
+        for step in self._script:
+            if step == HANGS:
+                await self._hang()
+            elif isinstance(step, float):
+                self._clock.advance(step)
+            elif isinstance(step, str):
+                yield Piece(text=step)
+            elif isinstance(step, Finish):
+                yield step
+            else:
+                raise step
+
+    async def _hang(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
