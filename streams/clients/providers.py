@@ -7,8 +7,8 @@ from typing import Protocol
 from streams.clients.batching import BatchedEncoder, EmbeddingModel
 from streams.clients.hashing import Hashing
 from streams.errors import SettingsInvalid
-from streams.ports import ChunkStore, Encoder
-from streams.settings import EmbeddedSettings, EmbedSettings, StoreSettings
+from streams.ports import ChunkStore, Encoder, FeedbackSink
+from streams.settings import DataForgeSettings, EmbedSettings, StoreSettings
 
 
 class Lifecycle(Protocol):
@@ -29,13 +29,12 @@ class OwnedStore(ChunkStore, Lifecycle, Protocol):
     """A store and its life."""
 
 
-def cache_dir_of(settings: EmbeddedSettings) -> Path:
-    """Where converted models are kept."""
-    return Path(settings.cache_dir) if settings.cache_dir else Path.home() / ".cache" / "forgestream"
+class OwnedSink(FeedbackSink, Lifecycle, Protocol):
+    """A receiver of feedback and its life."""
 
 
 def encoder_of(settings: EmbedSettings, cache_dir: Path) -> OwnedEncoder:
-    """The encoder named by the settings, not yet loaded. Raises SettingsInvalid."""
+    """The encoder named by the settings, not yet loaded; `cache_dir` keeps converted weights."""
     return BatchedEncoder(_embedding_model(settings, cache_dir), settings)
 
 
@@ -65,3 +64,12 @@ def store_of(settings: StoreSettings, data_dir: Path, dimension: int) -> OwnedSt
     if "://" not in uri and not uri.endswith(".db"):
         uri += ".db"  # pymilvus knows a file by its ending
     return MilvusStore(settings, uri if "://" in uri else os.fspath(Path(uri).absolute()), dimension)
+
+
+def sink_of(settings: DataForgeSettings) -> OwnedSink | None:
+    """DataForge when the settings say where it is; without it feedback stays on its topic. Raises SettingsInvalid."""
+    if not settings.url:
+        return None
+    from streams.clients.dataforge import DataForge  # noqa: PLC0415 - loaded only where it is used
+
+    return DataForge(settings)
