@@ -4,8 +4,8 @@ Other packages add theirs by the entry point group `forgestream.models`.
 """
 
 import importlib.util
-from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -39,7 +39,7 @@ def models_of(settings: RouteSettings) -> tuple[OwnedModel, ...]:
         SettingsInvalid: with every unknown, repeated or malformed name.
         ModelMissing: the files of a model are not installed.
     """
-    factories = known()
+    factories = known(entry_points(group=GROUP))
     names = [name.strip() for name in settings.models.split(",") if name.strip()]
     problems = [f"{SETTING} names no model"] if not names else []
     listed = ", ".join(sorted(factories))
@@ -50,11 +50,9 @@ def models_of(settings: RouteSettings) -> tuple[OwnedModel, ...]:
     return tuple(factories[name.partition(":")[0]](name.partition(":")[2], settings) for name in names)
 
 
-def known() -> Mapping[str, Factory]:
-    """Every provider by name, ours first: an entry point cannot replace them."""
-    found: dict[str, Factory] = {}
-    for point in entry_points(group=GROUP):
-        found[point.name] = _lazily(point.name, point.load)
+def known(points: Iterable[EntryPoint]) -> Mapping[str, Factory]:
+    """Every provider by name; an entry point cannot replace one of ours."""
+    found = {point.name: _lazily(point.name, point.load) for point in points}
     return {**found, "smollm2": _smollm2, "llamacpp": _llamacpp, "extractive": _extractive, "echo": _echo}
 
 

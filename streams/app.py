@@ -1,0 +1,160 @@
+"""A unit: a Faust app whose agents take records instead of streams."""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from inspect import iscoroutinefunction
+from typing import Any, TypeVar, cast
+
+import faust
+from yarl import URL
+
+from streams.emit import Emit
+from streams.engine import Engine, Runtime
+from streams.guard import Input, Stage
+from streams.settings import KafkaSettings, Settings
+from streams.tables import ChangelogTable, OwnedTable, Row
+from streams.topic import Topic
+from streams.transport import Transport, check_version
+
+R = TypeVar("R")
+V = TypeVar("V", bound=Row)
+Handler = Callable[[R, Emit], Awaitable[None] | None]
+Tombstone = Callable[[str, Emit], Awaitable[None] | None]
+
+CHANGELOG = "{group}-{table}-changelog"
+
+
+class App(faust.App):
+    """One unit: its stages, its tables, its consumer group.
+
+    Args:
+        unit: name of the unit; with the topic prefix it is the group id.
+        runtime: what the units of a process share.
+        on_fatal: called once with the error that makes going on pointless; the worker then stops.
+    """
+
+    def __init__(self, unit: str, runtime: Runtime, *, on_fatal: Callable[[BaseException], None] | None = None) -> None:
+        check_version()
+        group = f"{runtime.settings.kafka.topic_prefix}forgestream-{unit}"
+        self.unit = unit
+        self.runtime = runtime
+        self.owned_tables: dict[str, type[Any]] = {}
+        super().__init__(group, **faust_settings(runtime.settings, unit))
+        self.engine = Engine(group, runtime, on_fatal=on_fatal or self._crash_later)
+
+    def stage(
+        self,
+        *reads: Topic[Any],
+        name: str,
+        in_flight: int | None = None,
+        patient: bool = False,
+        tombstone: Tombstone | None = None,
+    ) -> Callable[[Handler[R]], Handler[R]]:
+        """Declare a Faust agent that is given one record of `reads` after the other, in order per key.
+
+        A plain function is run at once and costs no task; a coroutine function may wait, and up to `in_flight` of them wait at the same
+        time per partition. `patient` stages try transient errors again for ever. `tombstone` takes the key of a null value.
+        """
+
+        def declare(handler: Handler[R]) -> Handler[R]:
+            self.engine.add(
+                Stage(
+                    name=name,
+                    inputs={topic.name: self._input(topic) for topic in reads},
+                    handler=handler,
+                    tombstone=tombstone,
+                    waits=iscoroutinefunction(handler),
+                    patient=patient,
+                    in_flight=in_flight or self.engine.settings.engine.in_flight,
+                ),
+            )
+
+            async def subscribe(stream: faust.StreamT[bytes]) -> None:
+                """Hold the subscription; records reach the handler from the fetched batch, never through the stream."""
+                await asyncio.get_running_loop().create_future()
+
+            channel = self.topic(*(topic.name for topic in reads), key_type=bytes, value_type=bytes, partitions=reads[0].partitions)
+            self.agent(channel, name=name)(subscribe)
+            return handler
+
+        return declare
+
+    def owned_table(self, name: str, record: type[V], initial: Callable[[str], V]) -> OwnedTable[V]:
+        """Declare a changelog-backed table for the one stage that writes it; `initial(key)` is the value before the first change."""
+        self.owned_tables[name] = record
+        table = self.Table(name, key_type=bytes, value_type=bytes, partitions=self.runtime.settings.kafka.partitions)
+        cast("ChangelogTable", table).producer = self.runtime.producer
+        changelog: Topic[V] = Topic(
+            name=self.changelog_name(name),
+            record=record,
+            key=lambda _: "",
+            key_name="table key",
+            owner=self.unit,
+            partitions=self.runtime.settings.kafka.partitions,
+            doc=f"Changelog of table {name}",
+            retention=None,
+            compacted=True,
+        )
+        return OwnedTable(table, self.engine.serde(changelog), initial)
+
+    def changelog_name(self, table: str) -> str:
+        """Return the changelog topic of a table."""
+        return CHANGELOG.format(group=self.conf.id, table=table)
+
+    def _input(self, topic: Topic[Any]) -> Input:
+        has_origin = "origin" in getattr(topic.record, "__dataclass_fields__", {})
+        return Input(topic=topic, serde=self.engine.serde(topic), has_origin=has_origin)
+
+    def _crash_later(self, error: BaseException) -> None:
+        task = asyncio.get_running_loop().create_task(self.crash(error))
+        task.add_done_callback(lambda _: None)
+
+
+def faust_settings(settings: Settings, unit: str) -> dict[str, Any]:
+    """Return what we tell Faust; the reasons stand in `streams.settings` and docs/settings.md."""
+    kafka, engine = settings.kafka, settings.engine
+    return {
+        "broker": [URL(f"kafka://{address.strip()}") for address in (kafka.bootstrap or "127.0.0.1:9092").split(",")],
+        "broker_credentials": credentials(kafka),
+        "store": "memory://",
+        "key_serializer": "raw",
+        "value_serializer": "raw",
+        "topic_partitions": kafka.partitions,
+        "topic_disable_leader": True,
+        "web_enabled": False,
+        "processing_guarantee": engine.processing_guarantee,
+        "consumer_auto_offset_reset": "earliest",
+        "consumer_group_instance_id": f"{engine.worker_id}-{unit}",
+        "broker_session_timeout": engine.session_timeout_s,
+        "broker_heartbeat_interval": engine.heartbeat_s,
+        "broker_commit_interval": engine.commit_interval_s,
+        "broker_max_poll_records": engine.max_poll_records,
+        "consumer_max_fetch_size": int(engine.max_partition_fetch_mb * 1024 * 1024),
+        "stream_wait_empty": False,
+        "stream_buffer_maxsize": 4096,
+        "Table": ChangelogTable,
+        "logging_config": {"version": 1, "disable_existing_loggers": False},
+        "Transport": Transport,
+    }
+
+
+def credentials(kafka: KafkaSettings) -> Any:  # noqa: ANN401 - Faust's own union
+    """Return Faust's credentials object for the security protocol, None for plaintext."""
+    if kafka.security_protocol == "PLAINTEXT":
+        return None
+    context = None
+    if kafka.security_protocol.endswith("SSL"):
+        context = ssl.create_default_context(cafile=kafka.tls_ca_file or None)
+        if kafka.tls_cert_file:
+            context.load_cert_chain(kafka.tls_cert_file, kafka.tls_key_file or None)
+    if kafka.security_protocol == "SSL":
+        return faust.SSLCredentials(context=context)
+    return faust.SASLCredentials(
+        username=kafka.sasl_username,
+        password=kafka.sasl_password,
+        ssl_context=context,
+        mechanism=kafka.sasl_mechanism or "PLAIN",
+    )
+
+

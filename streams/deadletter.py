@@ -1,0 +1,75 @@
+"""What a failed record leaves behind: the dead letter's headers and the request's terminal result."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from schemas.ids import result_id
+from schemas.records import ErrorReport, Origin, Result, Status
+from streams.errors import DeadlineExceeded, PipelineError, RequestInvalid
+from streams.lanes import Received
+from streams.tracing import header
+
+STREAMS = "__streams.errors."
+FORGESTREAM = "forgestream."
+ATTEMPTS = f"{FORGESTREAM}attempts"
+FIRST_FAILED_AT = f"{FORGESTREAM}first-failed-at"
+LONGEST_MESSAGE = 2_000
+LONGEST_STACK = 16_000
+SCHEMA_PREFIX_BYTES = 5
+
+
+def dead_letter_headers(
+    received: Received, error: PipelineError, *, stage: str, attempts: int, at: datetime, stack: str
+) -> Sequence[tuple[str, bytes]]:
+    """Return the original headers and what went wrong, under Kafka Streams' names and our own.
+
+    A redriven record that fails again keeps the time of its first failure and the sum of its attempts.
+    """
+    value = received.value or b""
+    has_schema = len(value) >= SCHEMA_PREFIX_BYTES and value[0] == 0
+    before = header(received.headers, ATTEMPTS)
+    attempts += int(before) if before is not None and before.isdigit() else 0
+    found = {
+        f"{STREAMS}exception": type(error.__cause__ or error).__name__,
+        f"{STREAMS}message": _bounded(error.message, LONGEST_MESSAGE),
+        f"{STREAMS}stacktrace": _bounded(stack, LONGEST_STACK),
+        f"{STREAMS}topic": received.topic,
+        f"{STREAMS}partition": str(received.partition),
+        f"{STREAMS}offset": str(received.offset),
+        f"{FORGESTREAM}stage": stage,
+        f"{FORGESTREAM}error-code": error.code,
+        ATTEMPTS: str(attempts),
+        FIRST_FAILED_AT: (header(received.headers, FIRST_FAILED_AT) or at.isoformat().encode()).decode("utf-8", "replace"),
+        f"{FORGESTREAM}schema-id": str(int.from_bytes(value[1:SCHEMA_PREFIX_BYTES], "big")) if has_schema else "",
+    }
+    kept = [(name, content) for name, content in received.headers if name not in found]
+    return kept + [(name, text.encode("utf-8", "replace")) for name, text in found.items()]
+
+
+def failed_result(origin: Origin, error: PipelineError, at: datetime) -> Result:
+    """Return the terminal result of a request that did not get an answer."""
+    status = Status.FAILED
+    reports: tuple[ErrorReport, ...] = (_report(error, at),)
+    if isinstance(error, RequestInvalid):
+        status = Status.REJECTED
+        reports = tuple(_report(RequestInvalid([problem]), at) for problem in error.problems)
+    elif isinstance(error, DeadlineExceeded):
+        status = Status.EXPIRED
+    return Result(origin=origin, result_id=result_id(origin.request_id), status=status, errors=reports)
+
+
+def _report(error: PipelineError, at: datetime) -> ErrorReport:
+    found = error.report(at)
+    return ErrorReport(
+        error_code=found.error_code,
+        message=_bounded(found.message, LONGEST_MESSAGE),
+        severity=found.severity,
+        context={name: _bounded(text, LONGEST_MESSAGE) for name, text in found.context.items()},
+        cause=_bounded(found.cause, LONGEST_MESSAGE) if found.cause is not None else None,
+        timestamp=found.timestamp,
+    )
+
+
+def _bounded(text: str, longest: int) -> str:
+    """Return text that any record can carry: encodable and short."""
+    return text.encode("utf-8", "replace").decode()[:longest]

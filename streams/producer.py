@@ -1,0 +1,137 @@
+"""Producing with librdkafka; delivery reports arrive on the event loop."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import confluent_kafka
+
+from streams.settings import EngineSettings, KafkaSettings
+
+OnDelivery = Callable[[object, object], None]
+Headers = Sequence[tuple[str, bytes]]
+
+POLL_S = 0.002
+MESSAGE_MAX_BYTES = 16 * 1024 * 1024 + 64 * 1024
+
+
+class Producer(Protocol):
+    """What the engine needs of a producer."""
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        *,
+        on_delivery: OnDelivery,
+        headers: Headers,
+        timestamp_ms: int = 0,
+        partition: int = -1,
+    ) -> None:
+        """Send one record. `on_delivery(error, message)` is called on the loop, `error` None when the broker has confirmed it."""
+
+    def serve(self) -> None:
+        """Run the delivery reports that have arrived."""
+
+
+def connection(kafka: KafkaSettings) -> dict[str, str]:
+    """Return librdkafka's settings for reaching the cluster."""
+    wanted = {
+        "bootstrap.servers": kafka.bootstrap,
+        "security.protocol": kafka.security_protocol,
+        "sasl.mechanism": kafka.sasl_mechanism,
+        "sasl.username": kafka.sasl_username,
+        "sasl.password": kafka.sasl_password,
+        "ssl.ca.location": kafka.tls_ca_file,
+        "ssl.certificate.location": kafka.tls_cert_file,
+        "ssl.key.location": kafka.tls_key_file,
+    }
+    return {name: value for name, value in wanted.items() if value}
+
+
+def configuration(kafka: KafkaSettings, engine: EngineSettings) -> Mapping[str, Any]:
+    """Return the producer's whole configuration."""
+    return {
+        **connection(kafka),
+        "acks": "all",
+        "enable.idempotence": True,
+        "partitioner": "murmur2_random",  # Java's; librdkafka's own default puts a key elsewhere
+        "compression.type": engine.compression,
+        "linger.ms": engine.linger_ms,
+        "delivery.timeout.ms": int(engine.delivery_timeout_s * 1000),
+        "queue.buffering.max.messages": 1_000_000,
+        "message.max.bytes": MESSAGE_MAX_BYTES,
+        "log_level": 3,
+    }
+
+
+class LibrdkafkaProducer:
+    """Idempotent producer whose delivery reports are served while anything is outstanding, and only then."""
+
+    def __init__(self, kafka: KafkaSettings, engine: EngineSettings) -> None:
+        self._producer = confluent_kafka.Producer(configuration(kafka, engine))
+        self._waiting: deque[tuple[str, bytes | None, bytes | None, int, OnDelivery, int, Headers]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        *,
+        on_delivery: OnDelivery,
+        headers: Headers,
+        timestamp_ms: int = 0,
+        partition: int = -1,
+    ) -> None:
+        """Send one record; when the local queue is full it waits its turn, in order."""
+        if self._waiting:
+            self._waiting.append((topic, value, key, partition, on_delivery, timestamp_ms, headers))
+        else:
+            try:
+                self._producer.produce(topic, value, key, partition, on_delivery, on_delivery, timestamp_ms, headers)
+            except BufferError:
+                self._waiting.append((topic, value, key, partition, on_delivery, timestamp_ms, headers))
+            except confluent_kafka.KafkaException as error:
+                on_delivery(error, None)
+        if self._timer is None:
+            self._arm()
+
+    def serve(self) -> None:
+        """Run the delivery reports that have arrived and send what waited for room."""
+        self._producer.poll(0)
+
+    async def close(self, timeout_s: float) -> int:
+        """Wait for outstanding deliveries; returns how many are still unconfirmed."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        while (len(self._producer) or self._waiting) and loop.time() < deadline:
+            self._tick(rearm=False)
+            await asyncio.sleep(POLL_S)
+        return len(self._producer) + len(self._waiting)
+
+    def _arm(self) -> None:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(POLL_S, self._tick)
+
+    def _tick(self, *, rearm: bool = True) -> None:
+        self._timer = None
+        self._producer.poll(0)
+        while self._waiting:
+            topic, value, key, partition, on_delivery, timestamp_ms, headers = self._waiting[0]
+            try:
+                self._producer.produce(topic, value, key, partition, on_delivery, on_delivery, timestamp_ms, headers)
+            except BufferError:
+                break
+            except confluent_kafka.KafkaException as error:
+                on_delivery(error, None)
+            self._waiting.popleft()
+        if rearm and self._timer is None and (self._waiting or len(self._producer)):
+            self._arm()

@@ -1,0 +1,97 @@
+"""Tables: bytes in Faust with a changelog in Kafka, typed values with one writer outside of it.
+
+A write happens inside the handling of a record. Its changelog record goes to that record's partition through the same producer as every
+other output, and the record is acknowledged only when the broker has confirmed it. Each value remembers, per source partition, the
+offset it has counted up to: a record that is read again changes nothing.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from dataclasses import replace
+from typing import Generic, Protocol, TypeVar
+
+import faust
+
+from schemas.codec import Serde
+from streams.lanes import Slot
+from streams.producer import Producer
+from streams.scope import current
+
+
+class Row(Protocol):
+    """A value of a table: a record that knows what it has counted."""
+
+    @property
+    def counted(self) -> Mapping[str, int]:
+        """`topic-partition` -> offset of the last source record counted."""
+
+
+V = TypeVar("V", bound=Row)
+
+
+def present_slot() -> Slot:
+    """Return the record being handled.
+
+    Raises:
+        RuntimeError: a table was written outside of a stage.
+    """
+    scope = current.get()
+    if scope is None:
+        raise RuntimeError("a table is written only by the stage that owns it, while it handles a record")
+    return scope.slot
+
+
+class OwnedTable(Generic[V]):
+    """The typed view of its owner on a table."""
+
+    def __init__(self, store: MutableMapping[bytes, bytes], serde: Serde[V], initial: Callable[[str], V]) -> None:
+        self._store = store
+        self._serde = serde
+        self._initial = initial
+
+    def get(self, key: str) -> V | None:
+        """Return the value of `key`, None when there is none yet."""
+        stored = self._store.get(key.encode())
+        return None if stored is None else self._serde.decode(stored)
+
+    def update(self, key: str, change: Callable[[V], V]) -> V:
+        """Replace the value of `key` by `change(value)`, once per source record; returns the value that now holds."""
+        received = present_slot().received
+        source = f"{received.topic}-{received.partition}"
+        value = self.get(key) or self._initial(key)
+        if value.counted.get(source, -1) >= received.offset:
+            return value
+        changed = replace(change(value), counted={**value.counted, source: received.offset})  # type: ignore[type-var] - rows are dataclasses
+        self._store[key.encode()] = self._serde.encode(changed)
+        return changed
+
+    def items(self) -> Iterator[tuple[str, V]]:
+        """Iterate over what this worker holds."""
+        for key, stored in list(self._store.items()):
+            yield key.decode(), self._serde.decode(stored)
+
+
+class ChangelogTable(faust.Table[bytes, bytes]):
+    """A Faust table whose changelog is written by the engine's producer; recovery is Faust's own."""
+
+    producer: Producer
+
+    def on_key_set(self, key: bytes, value: bytes) -> None:
+        """Write the change to the changelog."""
+        self._log_change(key, value)
+
+    def on_key_del(self, key: bytes) -> None:
+        """Write a tombstone to the changelog."""
+        self._log_change(key, None)
+
+    def _log_change(self, key: bytes, value: bytes | None) -> None:
+        slot = present_slot()
+        slot.pending += 1
+        self.producer.produce(
+            self._changelog_topic_name(),
+            value,
+            key,
+            on_delivery=slot.delivered,
+            headers=(),
+            timestamp_ms=slot.received.timestamp,
+            partition=slot.received.partition,
+        )

@@ -1,0 +1,183 @@
+"""Faust's consumer with its per-record path taken out.
+
+Faust keeps the group, the assignor, tables and their recovery, and the worker; a fetched batch of a stage's topic goes straight to the
+engine, and commits follow the engine's watermarks. This overrides private methods of the pinned version of Faust, which `check_version` guards.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import aiokafka
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from faust.transport.drivers import aiokafka as driver
+
+from streams.errors import StartRefused
+from streams.lanes import Received, TopicPartition
+
+if TYPE_CHECKING:
+    from streams.engine import Engine
+
+log = logging.getLogger("forgestream.consumer")
+
+FAUST_VERSION = "0.15.3"
+CHUNK_RECORDS = 128  # taken without giving the loop to anybody else
+IDLE_WAIT_S = 1.0
+PAUSED_WAIT_S = 0.02  # a fetch that left a full partition out must end soon after there is room again
+
+
+class HasEngine(Protocol):
+    """A Faust app with our engine."""
+
+    engine: "Engine"
+
+
+def check_version() -> None:
+    """Refuse any other Faust than the one whose private methods are overridden here."""
+    found = version("faust-streaming")
+    if found != FAUST_VERSION:
+        raise StartRefused(f"faust-streaming {FAUST_VERSION} is needed, {found} is installed; install the locked requirements")
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread that talks to the broker."""
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:  # noqa: ANN401 - Faust's signature
+        consumer = super()._create_worker_consumer(transport)
+        # aiokafka keeps one fetch in flight per broker and leaves out partitions whose records are not all taken: while that fetch
+        # waits for idle partitions (Faust fixes 1,500 ms), a busy one stalls.
+        consumer._fetch_max_wait_ms = self.app.engine.settings.engine.fetch_max_wait_ms  # noqa: SLF001 - no public way
+        return consumer
+
+    async def _commit(self, offsets: Mapping[Any, int]) -> bool:
+        mine = {tp: offset for tp, offset in offsets.items() if tp in self.assignment()}
+        try:
+            await self._ensure_consumer().commit(mine)
+        except (CommitFailedError, IllegalStateError) as error:
+            log.warning("commit refused, the partitions moved: %s", error)
+        except KafkaError as error:
+            log.warning("commit failed, it will be tried again: %r", error)
+        else:
+            return True
+        return False
+
+
+class Consumer(driver.Consumer):
+    """Hands batches to the engine and commits its watermarks."""
+
+    @property
+    def engine(self) -> "Engine":
+        """The engine of this unit."""
+        return cast("HasEngine", self.app).engine
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def create_topic(self, *_args: Any, **_kwargs: Any) -> None:  # noqa: ANN401 - Faust's signature
+        """Do nothing: `topology.provision` has made every topic with its own configuration before the start."""
+
+    def pause(self, tp: TopicPartition) -> None:
+        """Leave a full partition out of the next fetches."""
+        self.on_buffer_full(self._faust(tp))
+
+    def resume(self, tp: TopicPartition) -> None:
+        """Take the partition in again."""
+        self.on_buffer_drop(self._faust(tp))
+
+    def _faust(self, tp: TopicPartition) -> Any:  # noqa: ANN401 - Faust's own tuple type
+        return self._new_topicpartition(tp.topic, tp.partition)
+
+    async def _drain_messages(self, fetcher: Any) -> None:  # noqa: ANN401 - Faust's signature
+        self.engine.flow = self
+        try:
+            while not (self._stopped.is_set() or fetcher._stopped.is_set()):  # noqa: SLF001 - as Faust's own loop
+                await self._take_once()
+        except self.consumer_stopped_errors:
+            if not self.app.should_stop:
+                raise
+
+    async def _take_once(self) -> None:
+        records, active = await self._wait_next_records(PAUSED_WAIT_S if self._buffered_partitions else IDLE_WAIT_S)
+        if not self.flow_active:
+            # What was just fetched belongs to an assignment that is over: read again from the last commit.
+            await self.perform_seek()
+            return
+        generation = self.app.consumer_generation_id
+        for tp, batch in (records or {}).items():
+            if active is not None and tp not in active and tp not in self._buffered_partitions:
+                continue
+            if tp.topic in self.engine.stages:
+                await self._take_batch(TopicPartition(tp.topic, tp.partition), batch, generation)
+            else:
+                await self._pass_on(tp, batch)
+            if not self._still(generation):
+                return
+            self._read_offset[tp] = batch[-1].offset
+        await asyncio.sleep(0)
+
+    async def _take_batch(self, tp: TopicPartition, batch: Sequence[Received], generation: int) -> None:
+        for start in range(0, len(batch), CHUNK_RECORDS):
+            self.engine.take(tp, batch[start : start + CHUNK_RECORDS])
+            await asyncio.sleep(0)
+            if not self._still(generation):
+                return
+
+    async def _pass_on(self, tp: Any, batch: Sequence[Any]) -> None:  # noqa: ANN401 - Faust's own tuple type
+        """Give changelog records to Faust's recovery."""
+        for record in batch:
+            await self.wait_first(self.callback(self._to_message(tp, record)), self.suspend_flow.wait())
+
+    def _still(self, generation: int) -> bool:
+        return self.flow_active and self.app.consumer_generation_id == generation
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[Any]:  # noqa: ANN401 - Faust's signature
+        return (self._faust(tp) for tp in self.engine.watermarks())
+
+    def _filter_committable_offsets(self, tps: Iterable[Any]) -> dict[Any, int]:
+        return {
+            tp: offset
+            for tp, offset in ((self._faust(tp), offset) for tp, offset in self.engine.watermarks().items())
+            if (committed := self._committed_offset[tp]) is None or offset > committed
+        }
+
+    async def _commit_offsets(self, offsets: Mapping[Any, int], start_new_transaction: bool = True) -> bool:  # noqa: FBT001, FBT002, ARG002 - Faust's signature
+        # Faust would count a failed commit as done and flush a producer that nobody uses.
+        mine = {tp: offset for tp, offset in offsets.items() if tp in self.assignment()}
+        if not mine or not await self._commit(mine):
+            return False
+        self._committed_offset.update(mine)
+        return True
+
+    def uncommitted(self) -> dict[TopicPartition, int]:
+        """Return, per partition, how many records are done and confirmed but not committed."""
+        found = {}
+        for tp, watermark in self.engine.watermarks().items():
+            lag = watermark - (self._committed_offset[self._faust(tp)] or 0)
+            if lag > 0:
+                found[tp] = lag
+        return found
+
+    async def on_partitions_revoked(self, revoked: set[Any]) -> None:
+        """Finish what runs within the budget, commit it, forget the rest unacknowledged."""
+        self.stop_flow()
+        if not await self.engine.drain(self.engine.settings.engine.drain_s):
+            log.warning("records still under way at a rebalance are cancelled and will be read again")
+        await self.commit()
+        self.engine.drop_all()
+        self.engine.resume_taking()
+        await super().on_partitions_revoked(revoked)
+
+    async def on_stop(self) -> None:
+        """Finish what runs within the budget, commit, leave."""
+        if not await self.engine.drain(self.engine.settings.engine.drain_s):
+            log.warning("records still under way at shutdown are cancelled and will be read again")
+        await super().on_stop()
+        self.engine.drop_all()
+
+
+class Transport(driver.Transport):
+    """Faust's aiokafka transport with our consumer."""
+
+    Consumer = Consumer
