@@ -23,6 +23,12 @@ _ABBREVIATION = re.compile(
 )
 _LONGEST_ABBREVIATION = 12
 _SHORTEST_STEM = 3
+_SPELLED = {
+    word: str(number)
+    for number, word in enumerate(
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+    )
+}
 _LONGEST_STEMMED = 40
 
 STOP_WORDS = frozenset(
@@ -58,6 +64,11 @@ def content_words(text: str) -> frozenset[str]:
 def numbers(text: str) -> frozenset[str]:
     """Return the numbers of a text without grouping commas: `1,000` and `1000` are one, `3.5` is another."""
     return frozenset(_GROUPING.sub("", number) for number in _NUMBER.findall(text))
+
+
+def spelled_numbers(text: str) -> frozenset[str]:
+    """Return as digits the numbers from zero to twelve that a text writes as English words."""
+    return frozenset(_SPELLED[word] for word in _WORD.findall(text.casefold()) if word in _SPELLED)
 
 
 def sentences(text: str) -> Sequence[str]:

@@ -29,10 +29,10 @@ class Asking:
         self.outcomes: list[Outcome] = []
         self.stalled = asyncio.Event()  # two buffers were sent
 
-    async def answer(self, *models: ScriptedModel, prompt: Prompt | None = None) -> Answer:
+    async def answer(self, *models: Model, prompt: Prompt | None = None) -> Answer:
         prompt = prompt or a_prompt()
         plan = rules.plan(prompt, [model.spec for model in models], None, {}, SETTINGS, self.clock.now())
-        catalogue: dict[str, Model] = {model.spec.name: model for model in models}
+        catalogue = {model.spec.name: model for model in models}
         with TokenStream(prompt.origin, self.saw, self.clock, SETTINGS) as stream:
             said = await answered(prompt, plan, catalogue, stream, self.outcomes.append, self.clock)
             return rules.answer(prompt, plan, said)
