@@ -18,6 +18,7 @@ R = TypeVar("R")
 COMPATIBILITY: Final = "BACKWARD_TRANSITIVE"
 ABSENT_S: Final = 10.0
 ABSENT_MOST: Final = 1000
+MOST_PORT: Final = 65535
 HEADERS: Final = {
     "Accept": "application/vnd.schemaregistry.v1+json, application/json",
     "Content-Type": "application/vnd.schemaregistry.v1+json",
@@ -90,7 +91,11 @@ class LockedIds:
 
 
 class RegistryClient:
-    """Ids of a registry that speaks Confluent's REST API: Confluent, Apicurio (`/apis/ccompat/v7`), Karapace."""
+    """Ids of a registry that speaks Confluent's REST API: Confluent, Apicurio (`/apis/ccompat/v7`), Karapace.
+
+    Raises:
+        RegistryRefused: the URL is no http or https address.
+    """
 
     def __init__(
         self,
@@ -101,7 +106,8 @@ class RegistryClient:
         timeout_s: float = 5.0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._url = url
+        self._base = _address(url)
+        self._url = str(self._base.copy_with(userinfo=b""))  # as messages show it
         self._auth = httpx.BasicAuth(username, password) if username else None
         self._timeout_s = timeout_s
         self._now = now
@@ -188,7 +194,7 @@ class RegistryClient:
     ) -> dict[str, Any] | None:
         try:
             response = await client.request(method, path, json=body)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except httpx.HTTPError as error:
             reason = str(error) or type(error).__name__
             raise RegistryUnavailable(f"the schema registry {self._url} does not answer: {reason}") from error
         if response.status_code in absent:
@@ -217,7 +223,17 @@ class RegistryClient:
 
     def _client(self) -> httpx.AsyncClient:
         # One per call: calls are few, and a client kept would belong to one event loop.
-        return httpx.AsyncClient(base_url=self._url, auth=self._auth, timeout=self._timeout_s, headers=HEADERS)
+        return httpx.AsyncClient(base_url=self._base, auth=self._auth, timeout=self._timeout_s, headers=HEADERS)
+
+
+def _address(url: str) -> httpx.URL:
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL:
+        address = httpx.URL()
+    if address.scheme not in {"http", "https"} or not address.host or (address.port or 0) > MOST_PORT:
+        raise RegistryRefused("the URL of the schema registry is no http or https address")  # nor shown: a password
+    return address
 
 
 def serde(source: SchemaSource, topic_name: str, record_type: type[R]) -> Serde[R]:
