@@ -1,4 +1,4 @@
-"""Hypothesis strategies for every record: all that its types allow, the odd parts of Unicode more often than by chance."""
+"""Hypothesis strategies for every record: all its types allow, the odd parts of Unicode more often than by chance."""
 
 import typing
 from collections.abc import Mapping

@@ -37,9 +37,9 @@ THOROUGH = settings(
 @pytest.mark.parametrize("record", PUBLISHED, ids=lambda record: record.__name__)
 @THOROUGH
 @given(data=st.data())
-def test_every_record_comes_back_as_it_was(record: type, data: st.DataObject) -> None:
+def test_every_record_comes_back_as_it_was(record: type[Any], data: st.DataObject) -> None:
     """Same values, and by their repr the same types: members of enumerations, tuples, UTC times."""
-    serde: Serde[Any] = a_serde(record)
+    serde = a_serde(record)
     written = data.draw(any_record(record))
 
     read = serde.decode(serde.encode(written))
@@ -79,7 +79,7 @@ def test_a_decoded_record_is_as_good_as_a_constructed_one() -> None:
     ],
     ids=["field", "optional", "vector", "nested"],
 )
-def test_what_is_not_a_number_is_refused(record: type, broken: Any, number: float) -> None:  # noqa: ANN401 - a lambda
+def test_what_is_not_a_number_is_refused(record: type[Any], broken: Any, number: float) -> None:  # noqa: ANN401 - a lambda
     with pytest.raises(RecordUnencodable, match="not a finite number"):
         a_serde(record).encode(broken(number))
 

@@ -50,8 +50,8 @@ def origin_bytes() -> bytes:
 @pytest.mark.parametrize("record", PUBLISHED, ids=lambda record: record.__name__)
 @THOROUGH
 @given(data=st.binary(max_size=300))
-def test_random_bytes(record: type, data: bytes) -> None:
-    serde: Serde[Any] = a_serde(record)
+def test_random_bytes(record: type[Any], data: bytes) -> None:
+    serde = a_serde(record)
 
     for hostile in (data, PREFIX + data, PREFIX + origin_bytes() + data):
         assert isinstance(decoded(serde, hostile), record | None)
@@ -60,9 +60,9 @@ def test_random_bytes(record: type, data: bytes) -> None:
 @pytest.mark.parametrize("record", PUBLISHED, ids=lambda record: record.__name__)
 @THOROUGH
 @given(data=st.data())
-def test_damaged_records(record: type, data: st.DataObject) -> None:
+def test_damaged_records(record: type[Any], data: st.DataObject) -> None:
     """Cut off, with a byte changed, with a lie about a length put in."""
-    serde: Serde[Any] = a_serde(record)
+    serde = a_serde(record)
     good = serde.encode(data.draw(any_record(record)))
     at = data.draw(st.integers(0, len(good) - 1))
     byte, lie = data.draw(st.integers(0, 255)), data.draw(st.sampled_from([*LENGTHS, FOREVER]))
@@ -83,8 +83,8 @@ def test_damaged_records(record: type, data: st.DataObject) -> None:
     ],
     ids=["string", "vector", "records", "map"],
 )
-def test_a_lie_about_a_length_allocates_nothing(record: type, before: bytes, lie: bytes) -> None:
-    serde: Serde[Any] = a_serde(record)
+def test_a_lie_about_a_length_allocates_nothing(record: type[Any], before: bytes, lie: bytes) -> None:
+    serde = a_serde(record)
     decoded(serde, PREFIX)  # makes the decoder, whose code takes memory of its own
     hostile = PREFIX + before + lie + b"\2" * 50
     tracemalloc.start()
