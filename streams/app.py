@@ -106,6 +106,9 @@ class App(faust.App):
         has_origin = "origin" in getattr(topic.record, "__dataclass_fields__", {})
         return Input(topic=topic, serde=self.engine.serde(topic), has_origin=has_origin)
 
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self)
+
     def _crash_later(self, error: BaseException) -> None:
         task = asyncio.get_running_loop().create_task(self.crash(error))
         task.add_done_callback(lambda _: None)
@@ -135,7 +138,6 @@ def faust_settings(settings: Settings, unit: str) -> dict[str, Any]:
         "stream_buffer_maxsize": 4096,
         "Table": ChangelogTable,
         "logging_config": {"version": 1, "disable_existing_loggers": False},
-        "Transport": Transport,
     }
 
 

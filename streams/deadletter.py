@@ -1,12 +1,12 @@
 """What a failed record leaves behind: the dead letter's headers and the request's terminal result."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from schemas.ids import result_id
 from schemas.records import ErrorReport, Origin, Result, Status
 from streams.errors import DeadlineExceeded, PipelineError, RequestInvalid
 from streams.lanes import Received
+from streams.producer import Headers
 from streams.tracing import header
 
 STREAMS = "__streams.errors."
@@ -20,7 +20,7 @@ SCHEMA_PREFIX_BYTES = 5
 
 def dead_letter_headers(
     received: Received, error: PipelineError, *, stage: str, attempts: int, at: datetime, stack: str
-) -> Sequence[tuple[str, bytes]]:
+) -> Headers:
     """Return the original headers and what went wrong, under Kafka Streams' names and our own.
 
     A redriven record that fails again keeps the time of its first failure and the sum of its attempts.

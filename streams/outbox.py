@@ -67,7 +67,7 @@ class Outbox:
                 value,
                 key,
                 on_delivery=slot.delivered,
-                headers=received.headers if passes_through else stamped,
+                headers=list(received.headers) if passes_through else stamped,
                 timestamp_ms=received.timestamp,
             )
 

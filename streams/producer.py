@@ -10,7 +10,7 @@ import confluent_kafka
 from streams.settings import EngineSettings, KafkaSettings
 
 OnDelivery = Callable[[object, object], None]
-Headers = Sequence[tuple[str, bytes]]
+Headers = list[tuple[str, bytes]]  # librdkafka takes a list and nothing else
 
 POLL_S = 0.002
 MESSAGE_MAX_BYTES = 16 * 1024 * 1024 + 64 * 1024

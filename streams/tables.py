@@ -91,7 +91,7 @@ class ChangelogTable(faust.Table[bytes, bytes]):
             value,
             key,
             on_delivery=slot.delivered,
-            headers=(),
+            headers=[],
             timestamp_ms=slot.received.timestamp,
             partition=slot.received.partition,
         )
