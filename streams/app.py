@@ -1,7 +1,6 @@
 """A unit: a Faust app whose agents take records instead of streams."""
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar, cast
@@ -16,6 +15,7 @@ from streams.settings import KafkaSettings, Settings
 from streams.tables import ChangelogTable, OwnedTable, Row
 from streams.topic import Topic
 from streams.transport import Transport, check_version
+from streams.views import tls
 
 R = TypeVar("R")
 V = TypeVar("V", bound=Row)
@@ -145,11 +145,7 @@ def credentials(kafka: KafkaSettings) -> Any:  # noqa: ANN401 - Faust's own unio
     """Return Faust's credentials object for the security protocol, None for plaintext."""
     if kafka.security_protocol == "PLAINTEXT":
         return None
-    context = None
-    if kafka.security_protocol.endswith("SSL"):
-        context = ssl.create_default_context(cafile=kafka.tls_ca_file or None)
-        if kafka.tls_cert_file:
-            context.load_cert_chain(kafka.tls_cert_file, kafka.tls_key_file or None)
+    context = tls(kafka) if kafka.security_protocol.endswith("SSL") else None
     if kafka.security_protocol == "SSL":
         return faust.SSLCredentials(context=context)
     return faust.SASLCredentials(

@@ -1,0 +1,138 @@
+"""Views: a compacted topic, whole, in every worker, read-only.
+
+A view has a consumer of its own that belongs to no group: it is assigned every partition, read to the end before the first record of
+the worker is taken, and followed from then on.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+import aiokafka
+from aiokafka.errors import KafkaError
+
+from schemas.codec import RecordUndecodable, SchemaUnknown, Serde
+from streams.errors import BrokerUnreachable
+from streams.settings import KafkaSettings
+from streams.topic import Topic
+
+log = logging.getLogger("forgestream.view")
+
+V = TypeVar("V")
+POLL_MS = 500
+FETCH_MAX_WAIT_MS = 100
+
+
+class View(Mapping[str, V]):
+    """The newest value of every key of a compacted topic.
+
+    Iteration and look-up are those of a plain mapping; a value may be up to about 100 ms behind its topic.
+    """
+
+    def __init__(self, topic: Topic[V], serde: Serde[V], kafka: KafkaSettings) -> None:
+        self._topic = topic
+        self._serde = serde
+        self._kafka = kafka
+        self._values: dict[str, V] = {}
+        self._consumer: aiokafka.AIOKafkaConsumer | None = None
+        self._follower: asyncio.Task[None] | None = None
+
+    def __getitem__(self, key: str) -> V:
+        """Return the newest value of `key`."""
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the keys."""
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        """Count the keys."""
+        return len(self._values)
+
+    async def start(self) -> None:
+        """Read the topic to its end, then follow it.
+
+        Raises:
+            BrokerUnreachable: the topic could not be read in time.
+        """
+        self._consumer = aiokafka.AIOKafkaConsumer(**connection(self._kafka), fetch_max_wait_ms=FETCH_MAX_WAIT_MS)
+        try:
+            async with asyncio.timeout(self._kafka.timeout_s):
+                await self._consumer.start()
+                await self._read_to_end(self._consumer)
+        except (KafkaError, TimeoutError) as error:
+            await self.close()
+            raise BrokerUnreachable(f"topic {self._topic.name} cannot be read from {self._kafka.bootstrap}") from error
+        self._follower = asyncio.create_task(self._follow(self._consumer), name=f"view {self._topic.name}")
+
+    async def close(self) -> None:
+        """Stop following."""
+        if self._follower is not None:
+            self._follower.cancel()
+            await asyncio.gather(self._follower, return_exceptions=True)
+            self._follower = None
+        if self._consumer is not None:
+            await self._consumer.stop()
+            self._consumer = None
+
+    def apply(self, key: bytes | None, value: bytes | None) -> None:
+        """Take in one record of the topic; one that cannot be read is reported and changes nothing."""
+        try:
+            name = (key or b"").decode()
+            if value is None:
+                self._values.pop(name, None)
+            else:
+                self._values[name] = self._serde.decode(value)
+        except (RecordUndecodable, SchemaUnknown, UnicodeDecodeError) as error:
+            log.error("a record of %s cannot be read and is left out of the view: %s", self._topic.name, error)  # noqa: TRY400 - no stack needed
+
+    async def _read_to_end(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+        partitions = [aiokafka.TopicPartition(self._topic.name, number) for number in range(self._topic.partitions)]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        ends = await consumer.end_offsets(partitions)
+        while any([await consumer.position(partition) < end for partition, end in ends.items()]):
+            await self._take(consumer)
+
+    async def _follow(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+        while True:
+            try:
+                await self._take(consumer)
+            except KafkaError as error:
+                log.warning("topic %s cannot be read now: %r", self._topic.name, error)
+                await asyncio.sleep(POLL_MS / 1000)
+
+    async def _take(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+        for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
+            for record in records:
+                self.apply(record.key, record.value)
+
+
+def connection(kafka: KafkaSettings) -> dict[str, Any]:
+    """Return aiokafka's settings for reaching the cluster."""
+    found: dict[str, Any] = {
+        "bootstrap_servers": kafka.bootstrap,
+        "security_protocol": kafka.security_protocol,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "group_id": None,
+    }
+    if kafka.security_protocol.startswith("SASL"):
+        found |= {
+            "sasl_mechanism": kafka.sasl_mechanism or "PLAIN",
+            "sasl_plain_username": kafka.sasl_username,
+            "sasl_plain_password": kafka.sasl_password,
+        }
+    if kafka.security_protocol.endswith("SSL"):
+        found["ssl_context"] = tls(kafka)
+    return found
+
+
+def tls(kafka: KafkaSettings) -> ssl.SSLContext:
+    """Return the TLS context of the settings."""
+    context = ssl.create_default_context(cafile=kafka.tls_ca_file or None)
+    if kafka.tls_cert_file:
+        context.load_cert_chain(kafka.tls_cert_file, kafka.tls_key_file or None)
+    return context
