@@ -48,9 +48,13 @@ SCALARS: Mapping[object, st.SearchStrategy[Any]] = {
 }
 
 
-@cache
-def any_record(record: type) -> st.SearchStrategy[Any]:
+def any_record(record: type[Any]) -> st.SearchStrategy[Any]:
     """Return the strategy of a record class."""
+    return _made(typing.cast("type", record))
+
+
+@cache
+def _made(record: type) -> st.SearchStrategy[Any]:
     hints = typing.get_type_hints(record, include_extras=True)
     return st.builds(record, **{field.name: _within(hints[field.name]) for field in fields(record)})
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schemas.avro_schema import PUBLISHED, Schema, schema_of
 from schemas.codec import MAX_BYTES, RecordUndecodable, SchemaUnknown, Serde
 from schemas.encoder import encoder
-from schemas.records import Embedding, Origin, Ranking, Request, TextQuery, Verdict
+from schemas.records import Analysis, Embedding, Origin, Ranking, Request, TextQuery, Verdict
 from schemas.varint import zigzag
 from tests.any_record import any_record
 from tests.fakes.schemas import FixedIds, a_serde
@@ -21,7 +21,7 @@ from tests.given import a_request, a_text_query, a_verdict, an_embedding, an_ori
 
 PREFIX = b"\0\0\0\0\1"
 THOROUGH = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 LENGTHS = [
     zigzag(1 << 60),
@@ -106,10 +106,9 @@ def test_a_lie_about_a_length_allocates_nothing(record: type[Any], before: bytes
 )
 def test_sixteen_mebibytes_of_the_worst_take_seconds_not_hours(body: bytes) -> None:
     """Time grows with the bytes, not with their square."""
-    [record] = [one for one in PUBLISHED if one.__name__ == "Analysis"]
     began = time.process_time()
 
-    assert decoded(a_serde(record), PREFIX + origin_bytes() + b"\4en" + body) is None
+    assert decoded(a_serde(Analysis), PREFIX + origin_bytes() + b"\4en" + body) is None
 
     assert time.process_time() - began < 30
 
