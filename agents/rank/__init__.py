@@ -1,0 +1,1 @@
+"""rank: Verdict, Command -> Ranking. The only writer of the table of champions."""

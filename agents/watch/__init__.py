@@ -1,0 +1,1 @@
+"""watch: Outcome, Command -> CircuitState. The only writer of the table of circuits."""
