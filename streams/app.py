@@ -70,11 +70,13 @@ class App(faust.App):
                 ),
             )
 
-            async def subscribe(stream: faust.StreamT[bytes]) -> None:
+            async def subscribe(_: faust.StreamT[bytes]) -> None:
                 """Hold the subscription; records reach the handler from the fetched batch, never through the stream."""
                 await asyncio.get_running_loop().create_future()
 
-            channel = self.topic(*(topic.name for topic in reads), key_type=bytes, value_type=bytes, partitions=reads[0].partitions)
+            channel = self.topic(
+                *(topic.name for topic in reads), key_type=bytes, value_type=bytes, partitions=reads[0].partitions
+            )
             self.agent(channel, name=name)(subscribe)
             return handler
 
@@ -154,5 +156,3 @@ def credentials(kafka: KafkaSettings) -> Any:  # noqa: ANN401 - Faust's own unio
         ssl_context=context,
         mechanism=kafka.sasl_mechanism or "PLAIN",
     )
-
-

@@ -39,7 +39,9 @@ def dead_letter_headers(
         f"{FORGESTREAM}stage": stage,
         f"{FORGESTREAM}error-code": error.code,
         ATTEMPTS: str(attempts),
-        FIRST_FAILED_AT: (header(received.headers, FIRST_FAILED_AT) or at.isoformat().encode()).decode("utf-8", "replace"),
+        FIRST_FAILED_AT: (header(received.headers, FIRST_FAILED_AT) or at.isoformat().encode()).decode(
+            "utf-8", "replace"
+        ),
         f"{FORGESTREAM}schema-id": str(int.from_bytes(value[1:SCHEMA_PREFIX_BYTES], "big")) if has_schema else "",
     }
     kept = [(name, content) for name, content in received.headers if name not in found]

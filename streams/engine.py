@@ -93,7 +93,9 @@ class Engine:
         """Declare a stage; each topic is read by one stage of a unit."""
         taken = sorted(set(stage.inputs) & set(self._stages))
         if taken:
-            raise ValueError(f"{stage.name} reads {', '.join(taken)}, which {self._stages[taken[0]].name} reads already")
+            raise ValueError(
+                f"{stage.name} reads {', '.join(taken)}, which {self._stages[taken[0]].name} reads already"
+            )
         guard = Guard(stage, self)
         for topic in stage.inputs:
             self._stages[topic] = stage

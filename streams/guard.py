@@ -94,7 +94,9 @@ class Guard:
         return True
 
     def _attend_later(self, scope: Scope, error: PipelineError | None) -> None:
-        task = self._engine.loop.create_task(self._attend(scope, error), name=f"{self._stage.name}@{scope.slot.received.offset}")
+        task = self._engine.loop.create_task(
+            self._attend(scope, error), name=f"{self._stage.name}@{scope.slot.received.offset}"
+        )
         task.add_done_callback(self._engine.on_task_done)
         scope.slot.task = task
 
@@ -119,7 +121,9 @@ class Guard:
     def _attempt_now(self, scope: Scope) -> PipelineError | None:
         try:
             scope.traceparent = header(scope.slot.received.headers, TRACEPARENT) or b""
-            with self._engine.tracing.span(self._stage.name, self._engine.group, scope.slot.received, scope.traceparent):
+            with self._engine.tracing.span(
+                self._stage.name, self._engine.group, scope.slot.received, scope.traceparent
+            ):
                 outbox = Outbox(self._engine, scope)
                 self._call(scope, outbox)
                 outbox.send()
@@ -131,7 +135,9 @@ class Guard:
     async def _attempt(self, scope: Scope) -> PipelineError | None:
         try:
             self._read_context(scope)
-            with self._engine.tracing.span(self._stage.name, self._engine.group, scope.slot.received, scope.traceparent):
+            with self._engine.tracing.span(
+                self._stage.name, self._engine.group, scope.slot.received, scope.traceparent
+            ):
                 outbox = Outbox(self._engine, scope)
                 async with asyncio.timeout(self._seconds_left(scope)) as limit:
                     waiting = self._call(scope, outbox)
@@ -214,7 +220,9 @@ class Guard:
             self.counts.failed += 1
             log.error("dead letter after %d tries: %s", attempts, error.message, exc_info=error.__cause__)
             stack = "".join(traceback.format_exception(error))
-            headers = dead_letter_headers(received, error, stage=self._stage.name, attempts=attempts, at=at, stack=stack)
+            headers = dead_letter_headers(
+                received, error, stage=self._stage.name, attempts=attempts, at=at, stack=stack
+            )
             self._engine.bury(scope.slot, headers)
         outbox.send()
 
@@ -225,7 +233,9 @@ class Guard:
 
 def _expired(scope: Scope) -> DeadlineExceeded:
     deadline = scope.origin.deadline.isoformat() if scope.origin else "unknown"
-    return DeadlineExceeded(f"the deadline {deadline} passed before {scope.stage} was done", context={"stage": scope.stage})
+    return DeadlineExceeded(
+        f"the deadline {deadline} passed before {scope.stage} was done", context={"stage": scope.stage}
+    )
 
 
 def _classified(error: Exception, stage: str) -> PipelineError:

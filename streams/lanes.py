@@ -210,10 +210,9 @@ class Window:
 
     def _next_of_lane(self, slot: Slot) -> Slot | None:
         key = slot.received.key
-        lane = self._lanes.get(key) if key is not None else None
-        if lane is None:
+        if key is None or (lane := self._lanes.get(key)) is None:
             return None
         if lane:
             return lane.popleft()
-        del self._lanes[key]  # type: ignore[arg-type] - a lane has a key
+        del self._lanes[key]
         return None

@@ -10,7 +10,18 @@ from streams.scope import current
 from streams.settings import TelemetrySettings
 
 # Libraries that narrate every step; their warnings still come through.
-QUIET = ("faust", "mode", "aiokafka", "pymilvus", "milvus_lite", "httpx", "httpcore", "faster_whisper", "asyncio", "grpc")
+QUIET = (
+    "faust",
+    "mode",
+    "aiokafka",
+    "pymilvus",
+    "milvus_lite",
+    "httpx",
+    "httpcore",
+    "faster_whisper",
+    "asyncio",
+    "grpc",
+)
 
 
 def fields_of_scope() -> dict[str, str | int]:

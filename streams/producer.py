@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import confluent_kafka
@@ -10,7 +10,7 @@ import confluent_kafka
 from streams.settings import EngineSettings, KafkaSettings
 
 OnDelivery = Callable[[object, object], None]
-Headers = list[tuple[str, bytes]]  # librdkafka takes a list and nothing else
+Headers = list[tuple[str, str | bytes | None]]  # librdkafka takes a list and nothing else
 
 POLL_S = 0.002
 MESSAGE_MAX_BYTES = 16 * 1024 * 1024 + 64 * 1024
@@ -51,7 +51,7 @@ def connection(kafka: KafkaSettings) -> dict[str, str]:
     return {name: value for name, value in wanted.items() if value}
 
 
-def configuration(kafka: KafkaSettings, engine: EngineSettings) -> Mapping[str, Any]:
+def configuration(kafka: KafkaSettings, engine: EngineSettings) -> dict[str, Any]:
     """Return the producer's whole configuration."""
     return {
         **connection(kafka),
@@ -133,5 +133,5 @@ class LibrdkafkaProducer:
             except confluent_kafka.KafkaException as error:
                 on_delivery(error, None)
             self._waiting.popleft()
-        if rearm and self._timer is None and (self._waiting or len(self._producer)):
+        if rearm and (self._waiting or len(self._producer)):
             self._arm()

@@ -4,6 +4,7 @@ The environment name of a setting is `FORGESTREAM_<SECTION>_<NAME>`; the address
 `FORGESTREAM_KAFKA`. A name that ends in `_FILE` reads the value from that file (mounted secrets).
 """
 
+import math
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -16,7 +17,7 @@ PREFIX = "FORGESTREAM_"
 T = TypeVar("T")
 
 
-def setting(  # noqa: PLR0913 - the parts of a setting's documentation
+def setting(
     default: T,
     meaning: str,
     *,
@@ -40,7 +41,9 @@ def setting(  # noqa: PLR0913 - the parts of a setting's documentation
 class KafkaSettings:
     """How to reach the cluster, and how topics are made."""
 
-    bootstrap: str = setting("", "Brokers as host:port,host:port; empty starts the embedded broker", env="FORGESTREAM_KAFKA")
+    bootstrap: str = setting(
+        "", "Brokers as host:port,host:port; empty starts the embedded broker", env="FORGESTREAM_KAFKA"
+    )
     security_protocol: str = setting("PLAINTEXT", "Kafka's security.protocol", choices=("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"))  # fmt: skip
     sasl_mechanism: str = setting("", "Kafka's sasl.mechanism", choices=("", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"))
     sasl_username: str = setting("", "User name for SASL")
@@ -51,7 +54,9 @@ class KafkaSettings:
     topic_prefix: str = setting("", "Put before every topic and group name; a replay has its own")
     partitions: int = setting(4, "Partitions of every request-path topic; they must be equal", least=1, most=512)
     replication: int = setting(1, "Replicas of every topic we create; use 3 on a cluster", least=1, most=7)
-    min_insync_replicas: int = setting(1, "Kafka's min.insync.replicas of topics we create; use 2 with 3 replicas", least=1, most=7)
+    min_insync_replicas: int = setting(
+        1, "Kafka's min.insync.replicas of topics we create; use 2 with 3 replicas", least=1, most=7
+    )
     timeout_s: float = setting(10.0, "Longest wait for the cluster at start", unit="s", least=0.1)
 
 
@@ -69,7 +74,9 @@ class EmbeddedSettings:
 class RegistrySettings:
     """Where schema ids come from."""
 
-    url: str = setting("", "Base URL of a Confluent-compatible schema registry; empty uses the ids committed beside the schemas")
+    url: str = setting(
+        "", "Base URL of a Confluent-compatible schema registry; empty uses the ids committed beside the schemas"
+    )
     username: str = setting("", "Basic authentication")
     password: str = setting("", "Basic authentication", secret=True)
     timeout_s: float = setting(5.0, "Longest wait for one call", unit="s", least=0.1)
@@ -79,25 +86,62 @@ class RegistrySettings:
 class EngineSettings:
     """How records are consumed, handled and produced."""
 
-    worker_id: str = setting("worker-0", "Stable name of this worker, unique in its group", why="static membership: after a kill the group waits for nobody")
-    in_flight: int = setting(1024, "Most records under way per partition; the partition pauses above it", least=1, why="Faust buffers 4,096 events per agent whatever their size")
+    worker_id: str = setting(
+        "worker-0",
+        "Stable name of this worker, unique in its group",
+        why="static membership: after a kill the group waits for nobody",
+    )
+    in_flight: int = setting(
+        1024,
+        "Most records under way per partition; the partition pauses above it",
+        least=1,
+        why="Faust buffers 4,096 events per agent whatever their size",
+    )
     in_flight_mb: float = setting(32.0, "Most bytes under way per partition", unit="MiB", least=0.1)
-    commit_interval_s: float = setting(0.5, "Time between offset commits", unit="s", least=0.05, why="Faust's 2.8 s repeats more work after a kill")
-    session_timeout_s: float = setting(6.0, "Group session timeout", unit="s", least=1, why="Faust's 60 s leaves a dead worker's partitions idle for a minute")
-    heartbeat_s: float = setting(1.0, "Group heartbeat", unit="s", least=0.1, why="a third of the session timeout or less")
-    fetch_max_wait_ms: int = setting(20, "Longest wait of the broker for new records", unit="ms", least=1, why="Faust fixes 1,500: a busy partition can stall behind idle ones that long")
+    commit_interval_s: float = setting(
+        0.5, "Time between offset commits", unit="s", least=0.05, why="Faust's 2.8 s repeats more work after a kill"
+    )
+    session_timeout_s: float = setting(
+        6.0,
+        "Group session timeout",
+        unit="s",
+        least=1,
+        why="Faust's 60 s leaves a dead worker's partitions idle for a minute",
+    )
+    heartbeat_s: float = setting(
+        1.0, "Group heartbeat", unit="s", least=0.1, why="a third of the session timeout or less"
+    )
+    fetch_max_wait_ms: int = setting(
+        20,
+        "Longest wait of the broker for new records",
+        unit="ms",
+        least=1,
+        why="Faust fixes 1,500: a busy partition can stall behind idle ones that long",
+    )
     max_poll_records: int = setting(4000, "Records taken from the fetcher at once", least=1)
-    max_partition_fetch_mb: float = setting(8.0, "Most bytes of one fetch per partition", unit="MiB", least=0.1, why="a 1 MiB fetch starves the direct path")
+    max_partition_fetch_mb: float = setting(
+        8.0, "Most bytes of one fetch per partition", unit="MiB", least=0.1, why="a 1 MiB fetch starves the direct path"
+    )
     linger_ms: float = setting(2.0, "Producer's linger.ms: batching against latency", unit="ms", least=0)
     compression: str = setting("lz4", "Producer's compression.type", choices=("none", "gzip", "snappy", "lz4", "zstd"))
-    delivery_timeout_s: float = setting(120.0, "Producer's delivery.timeout.ms; beyond it the worker stops and reads again", unit="s", least=1)
+    delivery_timeout_s: float = setting(
+        120.0, "Producer's delivery.timeout.ms; beyond it the worker stops and reads again", unit="s", least=1
+    )
     retry_initial_s: float = setting(0.2, "First pause before a transient failure is tried again", unit="s", least=0)
     retry_max_s: float = setting(5.0, "Longest pause between tries", unit="s", least=0)
     retry_attempts: int = setting(5, "Tries of one record before it is a dead letter", least=1)
-    drain_s: float = setting(5.0, "Time for records under way at shutdown or rebalance before they are cancelled", unit="s", least=0)
-    stall_s: float = setting(30.0, "Liveness fails when work is done but not committed for this long", unit="s", least=1)
-    processing_guarantee: str = setting("at_least_once", "Only at_least_once: Faust's exactly_once loses data", choices=("at_least_once",))
-    broker_driver: str = setting("aiokafka", "Only aiokafka: Faust's confluent driver drops headers", choices=("aiokafka",))
+    drain_s: float = setting(
+        5.0, "Time for records under way at shutdown or rebalance before they are cancelled", unit="s", least=0
+    )
+    stall_s: float = setting(
+        30.0, "Liveness fails when work is done but not committed for this long", unit="s", least=1
+    )
+    processing_guarantee: str = setting(
+        "at_least_once", "Only at_least_once: Faust's exactly_once loses data", choices=("at_least_once",)
+    )
+    broker_driver: str = setting(
+        "aiokafka", "Only aiokafka: Faust's confluent driver drops headers", choices=("aiokafka",)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,14 +151,20 @@ class AdmitSettings:
     max_query_chars: int = setting(5000, "Longest query", unit="characters", least=1)
     max_tokens: int = setting(4096, "Most tokens a request may ask for", least=1)
     deadline_s: float = setting(60.0, "Deadline of a request that has none", unit="s", least=0.1)
-    max_deadline_s: float = setting(86_400.0, "Latest deadline a request may have, after its event time", unit="s", least=1)
+    max_deadline_s: float = setting(
+        86_400.0, "Latest deadline a request may have, after its event time", unit="s", least=1
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedSettings:
     """Vectors of texts."""
 
-    provider: str = setting("minilm", "minilm (CTranslate2, int8), sentence-transformers, or hashing (tests)", choices=("minilm", "sentence-transformers", "hashing"))
+    provider: str = setting(
+        "minilm",
+        "minilm (CTranslate2, int8), sentence-transformers, or hashing (tests)",
+        choices=("minilm", "sentence-transformers", "hashing"),
+    )
     model: str = setting("", "Path or hub id for sentence-transformers; empty uses the installed MiniLM")
     batch_size: int = setting(64, "Most texts of one forward pass", least=1)
     batch_wait_ms: float = setting(2.0, "Longest wait for a fuller batch", unit="ms", least=0)
@@ -126,7 +176,10 @@ class EmbedSettings:
 class StoreSettings:
     """The vector store."""
 
-    uri: str = setting("", "Milvus URI, or a file path for Milvus Lite; empty is a file in the data directory; `memory` keeps vectors in the process (tests)")
+    uri: str = setting(
+        "",
+        "Milvus URI, or a file path for Milvus Lite; empty is a file in the data directory; `memory` keeps vectors in the process (tests)",
+    )
     token: str = setting("", "Milvus token", secret=True)
     collection: str = setting("forgestream_chunks", "Collection of the chunks")
     timeout_s: float = setting(5.0, "Longest wait for one call", unit="s", least=0.1)
@@ -152,16 +205,26 @@ class RetrieveSettings:
 class ComposeSettings:
     """How prompts are made."""
 
-    budget_tokens: int = setting(8000, "Most tokens of a prompt, counted with the model's own tokenizer", unit="tokens", least=64)
+    budget_tokens: int = setting(
+        8000, "Most tokens of a prompt, counted with the model's own tokenizer", unit="tokens", least=64
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteSettings:
     """Which models answer, and how failures are met."""
 
-    models: str = setting("smollm2,extractive", "Models of the chain, first choice first, comma separated; see docs/providers.md")
-    strategy: str = setting("domain_optimized", "Strategy of requests that name none", choices=("domain_optimized", "cost_optimized", "speed_optimized", "quality_optimized"))
-    explore_share: float = setting(0.1, "Share of requests that go to a challenger, so that it can prove itself", least=0, most=1)
+    models: str = setting(
+        "smollm2,extractive", "Models of the chain, first choice first, comma separated; see docs/providers.md"
+    )
+    strategy: str = setting(
+        "domain_optimized",
+        "Strategy of requests that name none",
+        choices=("domain_optimized", "cost_optimized", "speed_optimized", "quality_optimized"),
+    )
+    explore_share: float = setting(
+        0.1, "Share of requests that go to a challenger, so that it can prove itself", least=0, most=1
+    )
     context_tokens: int = setting(2048, "Context window of the in-process model", unit="tokens", least=256)
     threads: int = setting(2, "Threads of the in-process model", least=1)
     parallel: int = setting(2, "Answers the in-process model writes at once", least=1)
@@ -202,14 +265,18 @@ class DataForgeSettings:
     url: str = setting("", "Base URL of DataForge; empty keeps feedback on its topic")
     api_key: str = setting("", "API key", secret=True)
     timeout_s: float = setting(5.0, "Longest wait for one call", unit="s", least=0.1)
-    retry_max_s: float = setting(8.0, "Longest pause between tries; feedback is tried for as long as DataForge is down", unit="s", least=0.1)
+    retry_max_s: float = setting(
+        8.0, "Longest pause between tries; feedback is tried for as long as DataForge is down", unit="s", least=0.1
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TelemetrySettings:
     """Logs and traces."""
 
-    log_level: str = setting("info", "Least severe log line that is written", choices=("debug", "info", "warning", "error"))
+    log_level: str = setting(
+        "info", "Least severe log line that is written", choices=("debug", "info", "warning", "error")
+    )
     log_format: str = setting("json", "json for machines, text for people", choices=("json", "text"))
     otlp_endpoint: str = setting("", "OTLP/HTTP endpoint for traces; empty exports none")
     health_port: int = setting(0, "Port of /live, /ready and /metrics on loopback; 0 serves none", least=0, most=65535)
@@ -258,7 +325,11 @@ class Settings:
                 if raw is not None:
                     values[declared.name] = _parsed(name, raw, hints[declared.name], declared, problems)
             sections[section.name] = section_type(**{k: v for k, v in values.items() if v is not None})
-        problems += [f"{name} is not a setting; `forgestream settings` lists them all" for name in sorted(environ) if name.startswith(PREFIX) and name not in known]
+        problems += [
+            f"{name} is not a setting; `forgestream settings` lists them all"
+            for name in sorted(environ)
+            if name.startswith(PREFIX) and name not in known
+        ]
         if problems:
             raise SettingsInvalid(problems)
         return cls(**sections)
@@ -321,10 +392,22 @@ def _parsed(name: str, raw: str, kind: object, declared: "Field[Any]", problems:
     choices, least, most = documentation["choices"], documentation["least"], documentation["most"]
     if choices and value not in choices:
         allowed = ", ".join(repr(choice) for choice in choices)
-        problems.append(f"{name} must be one of {allowed}, not {shown}" + (f" ({documentation['meaning']})" if len(choices) == 1 else ""))
+        problems.append(
+            f"{name} must be one of {allowed}, not {shown}"
+            + (f" ({documentation['meaning']})" if len(choices) == 1 else "")
+        )
         return None
-    if isinstance(value, int | float) and not (value == value and (least is None or value >= least) and (most is None or value <= most)):  # noqa: PLR0124 - NaN
-        bounds = " and ".join(part for part in (f"at least {least:g}" if least is not None else "", f"at most {most:g}" if most is not None else "") if part)
+    if isinstance(value, int | float) and not (
+        (-math.inf if least is None else least) <= value <= (math.inf if most is None else most)
+    ):
+        bounds = " and ".join(
+            part
+            for part in (
+                f"at least {least:g}" if least is not None else "",
+                f"at most {most:g}" if most is not None else "",
+            )
+            if part
+        )
         problems.append(f"{name} must be {bounds or 'a number'}, not {shown}")
         return None
     return value

@@ -7,7 +7,7 @@ offset it has counted up to: a record that is read again changes nothing.
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import replace
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import faust
 
@@ -60,7 +60,7 @@ class OwnedTable(Generic[V]):
         value = self.get(key) or self._initial(key)
         if value.counted.get(source, -1) >= received.offset:
             return value
-        changed = replace(change(value), counted={**value.counted, source: received.offset})  # type: ignore[type-var] - rows are dataclasses
+        changed: V = replace(cast("Any", change(value)), counted={**value.counted, source: received.offset})
         self._store[key.encode()] = self._serde.encode(changed)
         return changed
 

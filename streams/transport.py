@@ -1,7 +1,8 @@
 """Faust's consumer with its per-record path taken out.
 
 Faust keeps the group, the assignor, tables and their recovery, and the worker; a fetched batch of a stage's topic goes straight to the
-engine, and commits follow the engine's watermarks. This overrides private methods of the pinned version of Faust, which `check_version` guards.
+engine, and commits follow the engine's watermarks. This overrides private methods of the pinned version of Faust, which
+`check_version` guards.
 """
 
 import asyncio
@@ -38,7 +39,9 @@ def check_version() -> None:
     """Refuse any other Faust than the one whose private methods are overridden here."""
     found = version("faust-streaming")
     if found != FAUST_VERSION:
-        raise StartRefused(f"faust-streaming {FAUST_VERSION} is needed, {found} is installed; install the locked requirements")
+        raise StartRefused(
+            f"faust-streaming {FAUST_VERSION} is needed, {found} is installed; install the locked requirements"
+        )
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -48,7 +51,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         # aiokafka keeps one fetch in flight per broker and leaves out partitions whose records are not all taken: while that fetch
         # waits for idle partitions (Faust fixes 1,500 ms), a busy one stalls.
-        consumer._fetch_max_wait_ms = self.app.engine.settings.engine.fetch_max_wait_ms  # noqa: SLF001 - no public way
+        settings = cast("HasEngine", self.app).engine.settings
+        consumer._fetch_max_wait_ms = settings.engine.fetch_max_wait_ms  # noqa: SLF001 - no public way
         return consumer
 
     async def _commit(self, offsets: Mapping[Any, int]) -> bool:
@@ -132,10 +136,10 @@ class Consumer(driver.Consumer):
     def _still(self, generation: int) -> bool:
         return self.flow_active and self.app.consumer_generation_id == generation
 
-    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[Any]:  # noqa: ANN401 - Faust's signature
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[Any]:  # noqa: ANN401, ARG002 - Faust's signature
         return (self._faust(tp) for tp in self.engine.watermarks())
 
-    def _filter_committable_offsets(self, tps: Iterable[Any]) -> dict[Any, int]:
+    def _filter_committable_offsets(self, tps: Iterable[Any]) -> dict[Any, int]:  # noqa: ARG002 - Faust's signature
         return {
             tp: offset
             for tp, offset in ((self._faust(tp), offset) for tp, offset in self.engine.watermarks().items())
