@@ -4,12 +4,12 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from streams.errors import RecordInvalid
+from streams.producer import Headers
 from streams.scope import Scope
 from streams.topic import Topic
 
 if TYPE_CHECKING:
     from streams.engine import Engine
-    from streams.producer import Headers
 
 S = TypeVar("S")
 STAGE_HEADER = "forgestream-stage"
@@ -58,20 +58,22 @@ class Outbox:
     def _produce(self, outputs: list[tuple[str, bytes | None, bytes, bool]]) -> None:
         slot = self._scope.slot
         received = slot.received
-        stamped = self._headers()
+        stamped: Headers = ()
         slot.pending += len(outputs)
         produce = self._engine.producer.produce
         for name, key, value, passes_through in outputs:
+            if not passes_through and not stamped:
+                stamped = self._headers()
             produce(
                 name,
                 value,
                 key,
                 on_delivery=slot.delivered,
-                headers=list(received.headers) if passes_through else stamped,
+                headers=received.headers if passes_through else stamped,
                 timestamp_ms=received.timestamp,
             )
 
-    def _headers(self) -> "Headers":
+    def _headers(self) -> Headers:
         headers = [
             (STAGE_HEADER, self._scope.stage.encode()),
             (SENT_AT_HEADER, b"%.3f" % (time.time() * 1000.0)),

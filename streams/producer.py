@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import confluent_kafka
@@ -10,7 +10,7 @@ import confluent_kafka
 from streams.settings import EngineSettings, KafkaSettings
 
 OnDelivery = Callable[[object, object], None]
-Headers = list[tuple[str, str | bytes | None]]  # librdkafka takes a list and nothing else
+Headers = Sequence[tuple[str, bytes]]
 
 POLL_S = 0.002
 MESSAGE_MAX_BYTES = 16 * 1024 * 1024 + 64 * 1024
@@ -92,7 +92,9 @@ class LibrdkafkaProducer:
             self._waiting.append((topic, value, key, partition, on_delivery, timestamp_ms, headers))
         else:
             try:
-                self._producer.produce(topic, value, key, partition, on_delivery, on_delivery, timestamp_ms, headers)
+                self._producer.produce(
+                    topic, value, key, partition, on_delivery, on_delivery, timestamp_ms, list(headers)
+                )
             except BufferError:
                 self._waiting.append((topic, value, key, partition, on_delivery, timestamp_ms, headers))
             except confluent_kafka.KafkaException as error:
@@ -127,7 +129,9 @@ class LibrdkafkaProducer:
         while self._waiting:
             topic, value, key, partition, on_delivery, timestamp_ms, headers = self._waiting[0]
             try:
-                self._producer.produce(topic, value, key, partition, on_delivery, on_delivery, timestamp_ms, headers)
+                self._producer.produce(
+                    topic, value, key, partition, on_delivery, on_delivery, timestamp_ms, list(headers)
+                )
             except BufferError:
                 break
             except confluent_kafka.KafkaException as error:
