@@ -11,7 +11,7 @@ from schemas.ids import uuid7
 from schemas.records import Origin
 from schemas.registry import SchemaSource, serde
 from streams.errors import DeliveryFailed
-from streams.producer import Headers, LibrdkafkaProducer
+from streams.producer import LibrdkafkaProducer
 from streams.settings import Settings
 from streams.topic import Topic
 from topology.plain import JsonInvalid, from_plain, parsed
@@ -26,7 +26,7 @@ class Outgoing:
     topic: str
     key: bytes | None
     value: bytes | None
-    headers: Headers = ()
+    headers: Sequence[tuple[str, bytes]] = ()
     request_id: str | None = None
 
 

@@ -1,7 +1,110 @@
 """`forgestream up` and `forgestream worker`."""
 
+import asyncio
+import signal
+from collections.abc import Collection
+from contextlib import suppress
+from typing import Annotated
+
 import typer
+
+from streams.errors import StartRefused
+from streams.settings import Settings
+from topology.cli.console import Json, print_json_line, say, settings
+from topology.cli.progress import Steps
+from topology.units import Unit
+
+UP_EPILOG = """
+**Examples**
+
+`forgestream up` starts a real Kafka, the vector store, the models and all stages; the first time it downloads Kafka (43 MB).
+
+In another terminal, with the address it prints:
+
+`export FORGESTREAM_KAFKA=127.0.0.1:PORT`
+
+`forgestream produce texts --query "Why does Ahab hunt the whale?" --wait`
+
+`forgestream tail results dead-letters`
+
+`FORGESTREAM_EMBEDDED_DATA_DIR=./data forgestream up` keeps topics and vectors for the next time.
+
+Ctrl-C ends it: what is under way is finished first, for at most FORGESTREAM_ENGINE_DRAIN_S seconds.
+"""
+
+WORKER_EPILOG = """
+**Examples**
+
+`FORGESTREAM_KAFKA=broker:9092 forgestream worker --unit inference` runs one unit; start as many as there are partitions.
+
+`FORGESTREAM_ENGINE_WORKER_ID=worker-2` has to be different in every worker of a unit; keep it over restarts.
+
+`FORGESTREAM_TELEMETRY_HEALTH_PORT=8080` serves /live, /ready and /metrics on loopback.
+
+SIGTERM ends it: what is under way is finished first, for at most FORGESTREAM_ENGINE_DRAIN_S seconds.
+Exit codes: 0 ended by a signal, 1 a unit crashed, 2 cannot start.
+"""
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+
+    @app.command("up", epilog=UP_EPILOG)
+    def up(*, as_json: Json = False) -> None:
+        """Everything in this process: Kafka (unless FORGESTREAM_KAFKA names one), vector store, models, all stages."""
+        _run(settings(), tuple(Unit), as_json=as_json)
+
+    @app.command("worker", epilog=WORKER_EPILOG)
+    def worker(
+        *,
+        unit: Annotated[list[Unit] | None, typer.Option(help="Unit to run; may be repeated. All when absent.")] = None,
+        as_json: Json = False,
+    ) -> None:
+        """Some units against a cluster, until a signal ends it."""
+        read = settings()
+        if not read.kafka.bootstrap:
+            raise StartRefused("a worker needs FORGESTREAM_KAFKA; `forgestream up` brings a Kafka of its own")
+        _run(read, tuple(unit or Unit), as_json=as_json)
+
+
+def _run(settings: Settings, units: Collection[Unit], *, as_json: bool) -> None:
+    import uvloop  # noqa: PLC0415 - as above
+
+    from streams.logs import configure  # noqa: PLC0415 - `--help` needs none of these
+
+    configure(settings.telemetry)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_until_stopped(settings, units, as_json=as_json))
+
+
+async def _until_stopped(settings: Settings, units: Collection[Unit], *, as_json: bool) -> None:
+    """Run until a signal ends it. Raises PipelineError when it ends by itself."""
+    from topology.stack import running  # noqa: PLC0415 - loads the engine, the agents and the clients
+
+    me = asyncio.current_task()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(
+            number, lambda: me.cancel() if me and not me.cancelling() else None
+        )
+    with suppress(asyncio.CancelledError), Steps(quiet=as_json) as steps:
+        async with running(settings, units, tell=steps.done, on_progress=steps.progress) as up:
+            steps.finish()
+            address = up.settings.kafka.bootstrap
+            if as_json:
+                print_json_line({"ready": True, "kafka": address, "units": sorted(units)})
+            else:
+                _welcome(address, units, embedded=up.kafka is not None)
+            await up.wait()
+
+
+def _welcome(address: str, units: Collection[Unit], *, embedded: bool) -> None:
+    say(f"ready: {', '.join(units)} on {'the embedded Kafka' if embedded else 'Kafka'} at {address}")
+    if embedded:
+        say(f"""
+In another terminal:
+  export FORGESTREAM_KAFKA={address}
+  forgestream produce knowledge < documents.jsonl
+  forgestream produce texts --query "..." --wait
+  forgestream tail results dead-letters
+
+Ctrl-C ends it.""")

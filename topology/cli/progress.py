@@ -1,0 +1,56 @@
+"""What is going on while something starts: a line per step that is done, a bar for what takes a while."""
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+
+class Steps:
+    """Shows steps on standard error; on anything but a terminal only the lines."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        console = Console(file=sys.stderr, highlight=False)
+        self._quiet = quiet
+        self._lines = console
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=quiet or not console.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the terminal as it was."""
+        self._bars.stop()
+
+    def done(self, what: str) -> None:
+        """Print a line."""
+        if not self._quiet:
+            self._lines.print(what, markup=False)
+
+    def progress(self, done: int, total: int, what: str) -> None:
+        """Move a bar; the last move of each is a line."""
+        if what not in self._tasks:
+            self._tasks[what] = self._bars.add_task(what, total=total)
+        self._bars.update(self._tasks[what], completed=done, total=total)
+        if done >= total:
+            self._bars.remove_task(self._tasks.pop(what))
+            self.done(what)
+
+    def finish(self) -> None:
+        """Remove what is still shown."""
+        self._bars.stop()

@@ -1,0 +1,50 @@
+"""The architecture: one line per stage. Production, the in-memory driver and the diagram all run this function."""
+
+from agents.admit import agent as admit
+from agents.compose import agent as compose
+from agents.deliver import agent as deliver
+from agents.embed import agent as embed
+from agents.evaluate import agent as evaluate
+from agents.index import agent as index
+from agents.publish import agent as publish
+from agents.rank import agent as rank
+from agents.retrieve import agent as retrieve
+from agents.route import agent as route
+from agents.watch import agent as watch
+from streams.app import App
+from streams.settings import Settings
+from topology.outside import Outside
+from topology.topics import Topics
+from topology.units import Unit
+
+
+# fmt: off
+def attach_unit(unit: Unit, app: App, topics: Topics, outside: Outside, settings: Settings) -> None:
+    """Attach the stages of `unit` to its app."""
+    if unit is Unit.INTAKE:
+        admit.attach(app, reads=topics.texts, writes=topics.requests, settings=settings.admit)
+
+    if unit is Unit.INFERENCE:
+        embed.attach(app, reads=topics.requests, writes=topics.embeddings, encoder=outside.encoder)
+        retrieve.attach(app, reads=topics.embeddings, writes=topics.contexts, outcomes=topics.outcomes, store=outside.store,
+                        circuits=outside.circuits, clock=outside.clock, settings=settings.retrieve)
+        compose.attach(app, reads=topics.contexts, writes=topics.prompts, tokenizer=outside.tokenizer,
+                       window_tokens=outside.window_tokens, settings=settings.compose)
+        route.attach(app, reads=topics.prompts, writes=topics.answers, tokens=topics.tokens, outcomes=topics.outcomes,
+                     models=outside.models, champions=outside.champions, circuits=outside.circuits, clock=outside.clock,
+                     settings=settings.route)
+        evaluate.attach(app, reads=topics.answers, writes=topics.evaluations, verdicts=topics.verdicts, settings=settings.evaluate)
+        publish.attach(app, reads=topics.evaluations, results=topics.results, feedback=topics.feedback,
+                       speech_requests=topics.speech_requests, clock=outside.clock)
+
+    if unit is Unit.LEARNING:
+        rank.attach(app, reads=topics.verdicts, commands=topics.commands, writes=topics.standings, settings=settings.rank)
+
+    if unit is Unit.DELIVERY:
+        index.attach(app, reads=topics.knowledge, invalidations=topics.invalidations, encoder=outside.encoder,
+                     store=outside.store, clock=outside.clock, settings=settings.index)
+        if outside.feedback_sink is not None:
+            deliver.attach(app, reads=topics.feedback, outcomes=topics.outcomes, sink=outside.feedback_sink, clock=outside.clock)
+        # not beside rank: of the stages of one unit only one may read a topic, and both obey commands
+        watch.attach(app, reads=topics.outcomes, commands=topics.commands, writes=topics.circuit_states, settings=settings.watch)
+# fmt: on

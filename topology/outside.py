@@ -1,0 +1,110 @@
+"""Everything stages ask of the outside, and the one place that knows which client stands behind a port."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from schemas.records import CircuitState, Ranking
+from streams.clients.models.registry import models_of
+from streams.clients.providers import Lifecycle, encoder_of, sink_of, store_of
+from streams.clock import SystemClock
+from streams.ports import ChunkStore, Clock, Encoder, FeedbackSink, Model, Tokenizer
+from streams.settings import Settings
+from streams.topic import Topic
+from topology.together import together
+from topology.topics import Topics
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """The ports of every stage. `tokenizer` is that of the first model, `window_tokens` the smallest window of all."""
+
+    clock: Clock
+    encoder: Encoder
+    store: ChunkStore
+    models: tuple[Model, ...]
+    tokenizer: Tokenizer
+    window_tokens: int
+    feedback_sink: FeedbackSink | None
+    champions: Mapping[str, Ranking]
+    circuits: Mapping[str, CircuitState]
+
+
+class Port:
+    """Stands where nothing is connected: while the graph is drawn, and for what the units of a process do not use."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __iter__(self) -> "Port":
+        """Look empty to whoever takes stock at the start."""
+        return self
+
+    def __next__(self) -> Any:  # noqa: ANN401 - never returns
+        """End at once."""
+        raise StopIteration
+
+
+def views(topics: Topics) -> Mapping[str, Topic[Any]]:
+    """Return the ports that are views, with the compacted topics they repeat."""
+    return {"champions": topics.standings, "circuits": topics.circuit_states}
+
+
+def unconnected() -> Outside:
+    """Return an outside in which every port is an empty one of its own."""
+    ports: dict[str, Any] = {declared.name: Port(declared.name) for declared in fields(Outside)}
+    return Outside(**ports)
+
+
+@asynccontextmanager
+async def open_outside(
+    settings: Settings,
+    *,
+    uses: Collection[str],
+    data_dir: Path,
+    cache_dir: Path,
+    tell: Tell,
+) -> AsyncIterator[Outside]:
+    """Load what the ports in `uses` need, all at the same time, and close it at the end. Views are connected later.
+
+    Raises:
+        StartRefused: a model is missing, a store cannot be opened.
+    """
+    ports: dict[str, Any] = {declared.name: Port(declared.name) for declared in fields(Outside)}
+    ports |= {"clock": SystemClock(), "feedback_sink": None}
+    async with AsyncExitStack() as owned:
+
+        async def start(name: str, client: Lifecycle) -> None:
+            owned.push_async_callback(client.close)
+            began = time.monotonic()
+            await client.start()
+            tell(f"{name} ready after {time.monotonic() - began:.1f} s")
+
+        async def search() -> None:
+            if {"encoder", "store"} & set(uses):
+                encoder = ports["encoder"] = encoder_of(settings.embed, cache_dir)
+                await start(f"embedding model {encoder.model}", encoder)
+                if "store" in uses:  # its width is known only now
+                    store = ports["store"] = store_of(settings.store, data_dir, encoder.dimension)
+                    await start("vector store", store)
+
+        async def answer() -> None:
+            if {"models", "tokenizer", "window_tokens"} & set(uses):
+                models = models_of(settings.route)
+                ports["models"], ports["tokenizer"] = models, models[0].tokenizer
+                ports["window_tokens"] = min(model.spec.context_tokens for model in models)
+                if "models" in uses:
+                    await together(*(start(f"language model {model.spec.name}", model) for model in models))
+
+        async def learn() -> None:
+            if "feedback_sink" in uses and (sink := sink_of(settings.dataforge)) is not None:
+                ports["feedback_sink"] = sink
+                await start("DataForge client", sink)
+
+        await together(search(), answer(), learn())
+        yield Outside(**ports)

@@ -1,0 +1,157 @@
+"""A process with some units in it: opens what their stages use, makes their topics, runs one Faust app per unit."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from schemas.registry import SchemaSource, serde
+from streams.app import App
+from streams.engine import Runtime
+from streams.errors import PipelineError, StartRefused
+from streams.producer import LibrdkafkaProducer
+from streams.settings import Settings
+from streams.tracing import open_tracing
+from streams.views import View
+from topology.contract import open_schemas
+from topology.graph import attach_unit
+from topology.health import Metric, health_port
+from topology.outside import Outside, Tell, views
+from topology.provision import plan_of, plan_of_changelog, provision
+from topology.topics import Topics
+from topology.units import Unit
+
+log = logging.getLogger("forgestream.worker")
+
+
+class Worker:
+    """The running units of this process."""
+
+    def __init__(self, apps: Mapping[Unit, App]) -> None:
+        self.apps = apps
+        self._started: set[Unit] = set()
+
+    async def start(self) -> None:
+        """Start every unit; returns when all have recovered their tables."""
+        await asyncio.gather(*(self._start(unit, app) for unit, app in self.apps.items()))
+
+    async def stop(self) -> None:
+        """Finish what is under way within the settings' budget, commit, leave the groups."""
+        await asyncio.gather(*(app.stop() for app in self.apps.values()))
+
+    async def wait(self) -> None:
+        """Return when a unit has stopped by itself.
+
+        Raises:
+            PipelineError: it crashed.
+        """
+        waiting = [asyncio.ensure_future(app.wait_until_stopped()) for app in self.apps.values()]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waiting:
+                one.cancel()
+        for unit, app in self.apps.items():
+            reason = app.crash_reason
+            if isinstance(reason, PipelineError):
+                raise reason
+            if reason is not None:
+                raise PipelineError(f"unit {unit} crashed: {type(reason).__name__}: {reason}") from reason
+
+    def ailments(self) -> Sequence[str]:
+        """Return what only a restart cures."""
+        return [f"unit {unit} crashed: {app.crash_reason}" for unit, app in self.apps.items() if app.crashed]
+
+    def missing(self) -> Sequence[str]:
+        """Return which units do not take records yet."""
+        return [f"unit {unit} is starting" for unit in self.apps if unit not in self._started]
+
+    def metrics(self) -> Iterable[Metric]:
+        """Return what every stage has done and holds."""
+        for unit, app in self.apps.items():
+            for stage, counts in app.engine.counts().items():
+                for declared in fields(counts):
+                    yield Metric(
+                        name="forgestream_records_total",
+                        kind="counter",
+                        value=getattr(counts, declared.name),
+                        labels={"unit": unit, "stage": stage, "outcome": declared.name},
+                        meaning="Records by what became of them",
+                    )
+            for tp, held in app.engine.held().items():
+                yield Metric(
+                    name="forgestream_records_under_way",
+                    value=held,
+                    labels={"unit": unit, "topic": tp.topic, "partition": str(tp.partition)},
+                    meaning="Records taken and not yet done",
+                )
+
+    async def _start(self, unit: Unit, app: App) -> None:
+        await app.start()
+        if app.crash_reason is not None:
+            raise StartRefused(f"unit {unit} cannot start: {app.crash_reason}") from app.crash_reason
+        self._started.add(unit)
+
+
+@asynccontextmanager
+async def working(
+    settings: Settings,
+    units: Collection[Unit],
+    outside: Outside,
+    *,
+    uses: Collection[str],
+    data_dir: Path,
+    tell: Tell,
+) -> AsyncIterator[Worker]:
+    """Run `units` on `settings.kafka` while the block runs; ready when the block is entered.
+
+    Raises:
+        StartRefused: the broker or a topic is not as it must be.
+    """
+    topics = Topics.of(settings.kafka)
+    schemas = await open_schemas(settings.registry, topics)
+    async with AsyncExitStack() as owned:
+        producer = LibrdkafkaProducer(settings.kafka, settings.engine)
+        owned.push_async_callback(producer.close, settings.engine.drain_s)
+        runtime = Runtime(
+            settings=settings,
+            schemas=schemas,
+            producer=producer,
+            clock=outside.clock,
+            dead_letters=topics.dead_letters,
+            results=topics.results,
+            tracing=open_tracing(settings.telemetry, "-".join(sorted(units))),
+        )
+        viewed: dict[str, Any] = {
+            port: View(topic, serde(schemas, topic.name, topic.record), settings.kafka)
+            for port, topic in views(topics).items()
+            if port in uses
+        }
+        outside = replace(outside, **viewed)
+        apps = {unit: App(unit, runtime) for unit in units}
+        for unit, app in apps.items():
+            app.conf.datadir = data_dir / f"faust-{unit}"  # Faust makes directories even for tables in memory
+            attach_unit(unit, app, topics, outside, settings)
+        await _make_topics(apps.values(), topics, schemas, settings, tell)
+        for view in viewed.values():
+            owned.push_async_callback(view.close)
+            await view.start()
+        worker = Worker(apps)
+        await owned.enter_async_context(health_port(settings.telemetry, worker))
+        owned.push_async_callback(worker.stop)
+        await worker.start()
+        yield worker
+
+
+async def _make_topics(
+    apps: Collection[App], topics: Topics, schemas: SchemaSource, settings: Settings, tell: Tell
+) -> None:
+    changelogs = {app.changelog_name(name): record for app in apps for name, record in app.owned_tables.items()}
+    await schemas.start({f"{name}-value": record for name, record in changelogs.items()})
+    plans = [plan_of(topic, settings.kafka) for topic in topics]
+    plans += [plan_of_changelog(name, settings.kafka) for name in changelogs]
+    made = await provision(plans, settings.kafka)
+    tell(f"{len(made)} topics created, {len(plans) - len(made)} there already")
