@@ -1,0 +1,67 @@
+"""What stages ask of the outside, answered from a script."""
+
+from collections.abc import Sequence
+
+from schemas.records import Domain, Feedback
+from streams.errors import PipelineError
+from streams.ports import FoundChunk, StoredChunk, Vector
+
+
+class LetterEncoder:
+    """An `Encoder`: two texts are near when they share letters."""
+
+    model = "letters"
+    dimension = 26
+
+    async def encode(self, texts: Sequence[str]) -> Sequence[Vector]:
+        return [self._vector(text.lower()) for text in texts]
+
+    def _vector(self, text: str) -> Vector:
+        counts = [text.count(chr(ord("a") + at)) + 0.001 for at in range(self.dimension)]
+        length = sum(count * count for count in counts) ** 0.5
+        return tuple(count / length for count in counts)
+
+
+class ScriptedStore:
+    """A `ChunkStore` that finds what it was given and remembers what it was told."""
+
+    def __init__(self, *found: str, error: PipelineError | None = None) -> None:
+        self.documents: dict[str, Sequence[StoredChunk]] = {}
+        self.tenants: list[str] = []
+        self.error = error
+        self._found = found
+
+    async def replace(self, document_id: str, chunks: Sequence[StoredChunk]) -> None:
+        self._fail()
+        self.documents[document_id] = chunks
+
+    async def delete(self, document_id: str) -> None:
+        self._fail()
+        self.documents.pop(document_id, None)
+
+    async def search(self, vector: Vector, *, limit: int, tenant: str) -> Sequence[FoundChunk]:
+        self.tenants.append(tenant)
+        self._fail()
+        return [
+            FoundChunk(
+                chunk_id=f"d{at}#0", document_id=f"d{at}", title="", text=text, domain=Domain.GENERAL, similarity=0.9
+            )
+            for at, text in enumerate(self._found[:limit])
+        ]
+
+    def _fail(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+class ScriptedSink:
+    """A `FeedbackSink` that takes everything, or fails as told."""
+
+    def __init__(self, error: PipelineError | None = None) -> None:
+        self.delivered: list[Feedback] = []
+        self.error = error
+
+    async def deliver(self, feedback: Feedback) -> None:
+        if self.error is not None:
+            raise self.error
+        self.delivered.append(feedback)
