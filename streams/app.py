@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from inspect import iscoroutinefunction
+from time import monotonic
 from typing import Any, TypeVar, cast
 
 import faust
@@ -10,18 +11,21 @@ from yarl import URL
 
 from streams.emit import Emit
 from streams.engine import Engine, Runtime
+from streams.errors import WorkerStalled
 from streams.guard import Input, Stage
 from streams.settings import KafkaSettings, Settings
 from streams.tables import ChangelogTable, OwnedTable, Row
 from streams.topic import Topic
-from streams.transport import Transport, check_version
+from streams.transport import Consumer, Transport, check_version
 from streams.views import tls
+from streams.watchdog import Watchdog
 
 R = TypeVar("R")
 V = TypeVar("V", bound=Row)
 Handler = Callable[[R, Emit], Awaitable[None] | None]
 Tombstone = Callable[[str, Emit], Awaitable[None] | None]
 
+WATCH_S = 1.0
 CHANGELOG = "{group}-{table}-changelog"
 
 
@@ -42,6 +46,7 @@ class App(faust.App):
         self.owned_tables: dict[str, type[Any]] = {}
         super().__init__(group, **faust_settings(runtime.settings, unit))
         self.engine = Engine(group, runtime, on_fatal=on_fatal or self._crash_later)
+        self.task(self._watch)
 
     def stage(
         self,
@@ -107,6 +112,18 @@ class App(faust.App):
     def _input(self, topic: Topic[Any]) -> Input:
         has_origin = "origin" in getattr(topic.record, "__dataclass_fields__", {})
         return Input(topic=topic, serde=self.engine.serde(topic), has_origin=has_origin)
+
+    async def _watch(self) -> None:
+        """Stop the unit when its commits stand still."""
+        watchdog = Watchdog(self.runtime.settings.engine.stall_s)
+        while not self.should_stop:
+            await self.sleep(WATCH_S)
+            consumer = cast("Consumer", self.consumer)
+            if not self.rebalancing and (
+                stalls := watchdog.look(consumer.committed(), consumer.uncommitted(), monotonic())
+            ):
+                await self.crash(WorkerStalled("; ".join(stalls)))
+                return
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)

@@ -19,6 +19,7 @@ PipelineError
 │   └── AnswerWithheld            the answer is empty or leaks its instructions
 ├── DeadlineExceeded              the request expired
 ├── DeliveryFailed                the broker did not confirm an output; the worker stops and the record is read again
+├── WorkerStalled                 work is done but not committed; the worker stops
 └── StartRefused                  the worker cannot start
     ├── SettingsInvalid           settings with problems, all listed
     ├── BrokerUnreachable         no Kafka at the address
@@ -184,6 +185,13 @@ class DeliveryFailed(PipelineError):
     """The broker did not confirm an output. The worker stops; the input is read again after its restart."""
 
     code = "delivery_failed"
+    severity = Severity.CRITICAL
+
+
+class WorkerStalled(PipelineError):
+    """Records are done but their offsets are not committed. The worker stops; its restart recovers. Operator: runbook `lag-grows`."""
+
+    code = "worker_stalled"
     severity = Severity.CRITICAL
 
 

@@ -154,6 +154,10 @@ class Consumer(driver.Consumer):
         self._committed_offset.update(mine)
         return True
 
+    def committed(self) -> dict[TopicPartition, int]:
+        """Return, per partition, the offset that is committed."""
+        return {TopicPartition(tp.topic, tp.partition): offset or 0 for tp, offset in self._committed_offset.items()}
+
     def uncommitted(self) -> dict[TopicPartition, int]:
         """Return, per partition, how many records are done and confirmed but not committed."""
         found = {}
