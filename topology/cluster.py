@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 HOPELESS = (KafkaError._AUTHENTICATION, KafkaError._SSL)  # noqa: SLF001 - librdkafka's public codes begin with an underscore
+# a broker leads a new partition a moment after the metadata says so
+UNREADY = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART)
+UNREADY_S = 0.05
 SHORTEST_TRY_S = 1.0
 
 
@@ -95,6 +98,11 @@ class Cluster:
             if isinstance(error, KafkaError) and error.code() != KafkaError.TOPIC_ALREADY_EXISTS
         ]
 
+    async def delete(self, names: Collection[str]) -> None:
+        """Delete topics; unknown names are fine."""
+        if names:
+            await self._each(lambda: self._admin.delete_topics(list(names)))
+
     async def configs(self, names: Collection[str]) -> Mapping[str, Mapping[str, str]]:
         """Return the configuration of each topic, by name."""
         if not names:
@@ -127,8 +135,15 @@ class Cluster:
         return {(tp.topic, tp.partition): tp.offset for tp in found.topic_partitions if tp.offset >= 0}
 
     async def _offsets(self, partitions: Collection[TopicPartition], spec: OffsetSpec) -> Mapping[tuple[str, int], int]:
-        found = await self._each(lambda: self._admin.list_offsets(dict.fromkeys(partitions, spec)))
-        return {(tp.topic, tp.partition): at.offset for tp, at in found.items() if not isinstance(at, KafkaError)}
+        deadline = time.monotonic() + self._kafka.timeout_s
+        while True:
+            found = await self._each(lambda: self._admin.list_offsets(dict.fromkeys(partitions, spec)))
+            unready = [at for at in found.values() if isinstance(at, KafkaError) and at.code() in UNREADY]
+            if not unready or time.monotonic() >= deadline:
+                return {
+                    (tp.topic, tp.partition): at.offset for tp, at in found.items() if not isinstance(at, KafkaError)
+                }
+            await asyncio.sleep(UNREADY_S)
 
     async def _each(self, call: Callable[[], Mapping[Any, "Future[Any]"]]) -> Mapping[Any, Any]:
         """Run an admin call; each answer is its value or the error of that one."""

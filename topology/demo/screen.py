@@ -13,12 +13,13 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from topology.demo import render
+from topology.demo import render, tables
 from topology.demo.expect import Check
 from topology.demo.journeys import Journey, Story
 from topology.demo.questions import Asked
 
 REDRAWS_PER_S = 12
+BYTES = 1_000_000
 
 
 class Screen(Protocol):
@@ -38,8 +39,8 @@ class Screen(Protocol):
     def done(self, what: str, facts: Mapping[str, object]) -> None:
         """It has ended."""
 
-    def loading(self, done: int, total: int) -> None:
-        """So many documents of the library are in the vector store."""
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Something is done in part; bytes when there are very many."""
 
     def watching(self, script: Sequence[Asked], story: Story) -> None:
         """The requests on the way have moved on."""
@@ -52,6 +53,9 @@ class Screen(Protocol):
     ) -> None:
         """The run is over. `feedback` has `topic` and `dataforge_url`."""
 
+    def staying(self, how_to: Sequence[str]) -> None:
+        """All stays up until it is interrupted; `how_to` are commands for another terminal."""
+
 
 class RichScreen:
     """People. What is finished scrolls up, what is under way stays at the bottom and is redrawn."""
@@ -59,6 +63,7 @@ class RichScreen:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, transient=True, refresh_per_second=REDRAWS_PER_S)
+        self._said = ""
 
     def __enter__(self) -> Self:
         """Begin to redraw, if this is a terminal."""
@@ -73,20 +78,26 @@ class RichScreen:
         self._live.stop()
 
     def doing(self, what: str) -> None:
-        """Show a spinner."""
-        self._live.update(Spinner("dots", Text(render.printable(what), style="dim")), refresh=True)
+        """Show a spinner; a line where nothing can be redrawn."""
+        if self._console.is_terminal:
+            self._live.update(Spinner("dots", Text(render.printable(what), style="dim")), refresh=True)
+        elif what != self._said:
+            self._print(Text(f"  {render.printable(what)} ..."))
+            self._said = what
 
     def done(self, what: str, facts: Mapping[str, object]) -> None:
         """Print one line."""
         del facts  # the line says it all
         self._print(Text.assemble(("✓ ", "green"), render.printable(what)))
 
-    def loading(self, done: int, total: int) -> None:
+    def progress(self, what: str, done: int, total: int) -> None:
         """Show a progress bar."""
+        if not self._console.is_terminal or total <= 1:
+            self.doing(what)
+            return
+        count = f"{done} of {total}" if total < BYTES else f"{done / BYTES:.0f} of {total / BYTES:.0f} MB"
         bar = Table.grid(padding=(0, 1, 0, 0))
-        bar.add_row(
-            Text("the library", style="dim"), ProgressBar(total, done, width=40), f"{done} of {total} documents"
-        )
+        bar.add_row(Text(render.printable(what), style="dim"), ProgressBar(total, done, width=30), count)
         self._live.update(bar, refresh=True)
 
     def watching(self, script: Sequence[Asked], story: Story) -> None:
@@ -104,13 +115,22 @@ class RichScreen:
         self._live.update(Group(), refresh=True)
         self._print(
             Rule(style="dim"),
-            render.summary(script, story),
-            render.champions(story.rankings),
-            render.circuits(story.circuits),
-            render.dead_letters(story.dead_letters),
-            render.feedback(story, topic=feedback["topic"], dataforge_url=feedback["dataforge_url"]),
+            tables.summary(script, story),
+            tables.champions(story.rankings),
+            tables.circuits(story.circuits),
+            tables.dead_letters(story.dead_letters),
+            tables.feedback(story, topic=feedback["topic"], dataforge_url=feedback["dataforge_url"]),
             Text(),
-            render.verdict(checks),
+            tables.verdict(checks),
+        )
+
+    def staying(self, how_to: Sequence[str]) -> None:
+        """Print the commands."""
+        self._live.stop()
+        self._print(
+            Text("\nEverything stays up. In another terminal:"),
+            *(Text(f"  {line}", style="bold") for line in how_to),
+            Text("Ctrl-C ends it.", style="dim"),
         )
 
     def _print(self, *renderables: RenderableType) -> None:
@@ -139,7 +159,7 @@ class JsonScreen:
         """Tell what happened."""
         self._line("done", {"what": what, **facts})
 
-    def loading(self, done: int, total: int) -> None:
+    def progress(self, what: str, done: int, total: int) -> None:
         """Say nothing: `done` follows."""
 
     def watching(self, script: Sequence[Asked], story: Story) -> None:
@@ -177,6 +197,10 @@ class JsonScreen:
         for check in checks:
             self._line("check", {"name": check.name, "met": check.met, "detail": check.detail})
         self._line("verdict", {"met": all(check.met for check in checks), "questions": len(script)})
+
+    def staying(self, how_to: Sequence[str]) -> None:
+        """Tell the commands."""
+        self._line("staying", {"commands": how_to})
 
     def _line(self, event: str, facts: Mapping[str, object]) -> None:
         self._out.write(orjson.dumps({"event": event, **facts}, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
 from tests.rules.demo import samples
-from topology.demo import render
+from topology.demo import render, tables
 from topology.demo.expect import checks
 from topology.demo.journeys import Journey, Step, Story, after
 
@@ -63,10 +63,10 @@ def test_a_request_without_a_result_says_so() -> None:
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     parts = [render.request(asked, STORY.journey(asked.request_id)) for asked in samples.ASKED]
     parts += [
-        render.summary(samples.ASKED, STORY),
-        render.champions(STORY.rankings),
-        render.circuits(STORY.circuits),
-        render.dead_letters(STORY.dead_letters),
+        tables.summary(samples.ASKED, STORY),
+        tables.champions(STORY.rankings),
+        tables.circuits(STORY.circuits),
+        tables.dead_letters(STORY.dead_letters),
         render.underway(samples.ASKED, Story()),
     ]
 
@@ -92,7 +92,7 @@ def test_bars_are_drawn_in_plain_characters_where_the_terminal_has_no_others() -
 
 
 def test_the_leader_of_a_cell_is_marked() -> None:
-    lines = shown(render.champions(STORY.rankings)).splitlines()
+    lines = shown(tables.champions(STORY.rankings)).splitlines()
 
     assert [line for line in lines if "★" in line and "smollm2" in line]
     assert [line for line in lines if "★" not in line and "extractive" in line]
@@ -101,14 +101,14 @@ def test_the_leader_of_a_cell_is_marked() -> None:
 def test_an_open_circuit_is_told_with_its_last_error() -> None:
     state = replace(samples.a_circuit(open_until=samples.LATER), failures=5, last_error_code="provider_unavailable")
 
-    text = shown(render.circuits({"llamacpp": state}))
+    text = shown(tables.circuits({"llamacpp": state}))
 
     assert "open" in text
     assert "provider_unavailable" in text
 
 
 def test_a_dead_letter_shows_its_place_and_its_first_bytes() -> None:
-    text = shown(render.dead_letters(STORY.dead_letters))
+    text = shown(tables.dead_letters(STORY.dead_letters))
 
     assert "texts[2]@7" in text
     assert "undecodable" in text
@@ -116,12 +116,12 @@ def test_a_dead_letter_shows_its_place_and_its_first_bytes() -> None:
 
 
 def test_feedback_says_where_it_went() -> None:
-    assert "wait on topic `feedback`" in shown(render.feedback(STORY, topic="feedback", dataforge_url=""))
-    assert "delivered" in shown(render.feedback(STORY, topic="feedback", dataforge_url="http://localhost:1"))
+    assert "wait on topic `feedback`" in shown(tables.feedback(STORY, topic="feedback", dataforge_url=""))
+    assert "delivered" in shown(tables.feedback(STORY, topic="feedback", dataforge_url="http://localhost:1"))
 
 
 def test_an_unmet_expectation_is_counted_and_explained() -> None:
-    text = shown(render.verdict(checks(Story(), samples.ASKED)))
+    text = shown(tables.verdict(checks(Story(), samples.ASKED)))
 
     assert "expectations were not met" in text
     assert "no result within its deadline" in text

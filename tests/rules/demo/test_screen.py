@@ -21,7 +21,8 @@ def play(screen: Screen) -> None:
     with screen:
         screen.doing("starting Kafka")
         screen.done("Kafka is ready", {"bootstrap": "127.0.0.1:9092", "seconds": 2.0})
-        screen.loading(3, 48)
+        screen.progress("loading the library", 3, 48)
+        screen.progress("fetching Kafka", 3_000_000, 43_000_000)
         screen.watching(samples.ASKED, Story())
         for asked in samples.ASKED:
             screen.ended(asked, STORY.journey(asked.request_id))
@@ -71,6 +72,7 @@ def test_plain_output_has_no_escape_sequences_and_repeats_nothing() -> None:
     assert "\x1b" not in text
     assert "on the way" not in text
     assert text.count("✓ Kafka is ready") == 1
+    assert text.count("loading the library") == 1
     assert "Everything happened as it should" in text
 
 
