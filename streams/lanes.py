@@ -142,7 +142,7 @@ class Window:
             slot = slots.popleft()
             self._bytes -= slot.size
             self.watermark = slot.received.offset + 1
-        if self._backlog and not self._filling and self._has_room(2):
+        if self._backlog and not self._filling and (not slots or self._has_room(2)):
             self._fill()
             if not self._backlog:
                 self._on_room()
