@@ -1,0 +1,113 @@
+"""Topics as lists, for the in-memory driver: Java's partitioner, offsets, and a producer whose outputs are stored one at a time."""
+
+import itertools
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from aiokafka.partitioner import murmur2
+
+from streams.lanes import TopicPartition
+from streams.ports import Clock
+from streams.producer import Headers, OnDelivery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A record on its log."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+class MemoryLogs:
+    """Every topic: partitions as lists.
+
+    `refused` counts, by topic, the next outputs the broker will not confirm; outputs to topics in `withheld` are neither
+    stored nor confirmed while they are there.
+    """
+
+    def __init__(self, partitions: int, clock: Clock) -> None:
+        self.partitions = partitions
+        self.refused: Counter[str] = Counter()
+        self.withheld: set[str] = set()
+        self.on_stored: Callable[[Stored], None] = lambda _: None
+        self._clock = clock
+        self._logs: defaultdict[TopicPartition, list[Stored]] = defaultdict(list)
+        self._keyless = itertools.count()
+
+    def append(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers, timestamp_ms: int, partition: int
+    ) -> None:
+        """Store a record where Java's partitioner would."""
+        if partition < 0:
+            place = next(self._keyless) if key is None else murmur2(key) & 0x7FFFFFFF
+            partition = place % self.partitions
+        log = self._logs[TopicPartition(topic, partition)]
+        stored = Stored(
+            topic=topic,
+            partition=partition,
+            offset=len(log),
+            timestamp=timestamp_ms or int(self._clock.now().timestamp() * 1000),
+            key=key,
+            value=value,
+            headers=tuple(headers),
+        )
+        log.append(stored)
+        self.on_stored(stored)
+
+    def of(self, topic: str) -> list[Stored]:
+        """Return a topic's records, partition by partition."""
+        return [stored for number in range(self.partitions) for stored in self._logs[TopicPartition(topic, number)]]
+
+    def at(self, tp: TopicPartition, offset: int) -> Stored | None:
+        """Return the record at `offset`, None at the end of the log."""
+        log = self._logs[tp]
+        return log[offset] if offset < len(log) else None
+
+
+@dataclass(slots=True)
+class MemoryProducer:
+    """A producer of one process: what it has not stored yet dies with it."""
+
+    logs: MemoryLogs
+    queue: deque[tuple[str, bytes | None, bytes | None, Headers, int, int, OnDelivery]] = field(default_factory=deque)
+    dead: bool = False
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        *,
+        on_delivery: OnDelivery,
+        headers: Headers,
+        timestamp_ms: int = 0,
+        partition: int = -1,
+    ) -> None:
+        """Send one record; it is stored by a later move."""
+        if not self.dead:
+            self.queue.append((topic, key, value, headers, timestamp_ms, partition, on_delivery))
+
+    def serve(self) -> None:
+        """Do nothing: reports come with the move that stores."""
+
+    @property
+    def ready(self) -> bool:
+        """True when the next output can be stored."""
+        return bool(self.queue) and self.queue[0][0] not in self.logs.withheld
+
+    def store_next(self) -> None:
+        """Store and confirm the oldest output, or refuse it."""
+        topic, key, value, headers, timestamp_ms, partition, on_delivery = self.queue.popleft()
+        if self.logs.refused[topic] > 0:
+            self.logs.refused[topic] -= 1
+            on_delivery(f"{topic} takes no records", None)
+        else:
+            self.logs.append(topic, key, value, headers, timestamp_ms, partition)
+            on_delivery(None, None)
