@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from schemas.codec import SchemaUnknown, Serde, origin_of
 from schemas.records import Origin, Result
-from schemas.registry import SchemaSource, serde
+from schemas.registry import RegistryRefused, RegistryUnavailable, SchemaSource, serde
 from streams.errors import DeliveryFailed
 from streams.guard import Guard, Stage, StageCounts
 from streams.lanes import Received, Slot, TopicPartition, Window
@@ -167,11 +167,15 @@ class Engine:
         self.drop(list(self._windows))
 
     async def fetch_schema(self, schema_id: int) -> bool:
-        """Ask the registry for a schema. False when it does not know it."""
+        """Ask the registry for a schema. False when it does not know it; True when another try makes sense."""
         try:
             await self._schemas.fetch(schema_id)
-        except SchemaUnknown:
+        except (SchemaUnknown, RegistryRefused) as error:
+            log.error("schema %d cannot be had: %s", schema_id, error)  # noqa: TRY400 - the record's dead letter has the stack
             return False
+        except RegistryUnavailable as error:
+            log.warning("%s", error)
+            await self.sleep(self.settings.engine.retry_max_s)
         return True
 
     def bury(self, slot: Slot, headers: Headers) -> None:
