@@ -45,6 +45,9 @@ async def provision(plans: Collection[TopicPlan], kafka: KafkaSettings) -> Seque
     problems = [*await cluster.create(missing)]
     if not problems:
         existing = await _awaited(cluster, {plan.name for plan in plans}, kafka.timeout_s)
+        await cluster.offsets(
+            [existing[plan.name] for plan in missing if plan.name in existing]
+        )  # led, not only said to be
         found = {plan.name for plan in plans} & set(before)  # another worker may have made them a moment ago
         problems = [*differences(plans, existing, await cluster.configs(found))]
     if problems:

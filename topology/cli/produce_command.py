@@ -1,5 +1,6 @@
 """`forgestream produce`."""
 
+import asyncio
 import secrets
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,6 +42,7 @@ All lines are checked before the first is sent; the command ends when the broker
 """
 
 
+GRACE_S = 10.0  # an expiry is written after the deadline
 FROM_NOW = Span(from_beginning=False, follow=True)
 
 
@@ -108,7 +110,13 @@ async def _produce(
     _print_sent(records, await deliver(records, settings), as_json=as_json)
     if reader is None:
         return True
-    return await _awaited(reader, Decoder(schemas, [topics.results]), awaited, as_json=as_json)
+    patience_s = settings.admit.deadline_s + GRACE_S
+    try:
+        async with asyncio.timeout(patience_s):
+            return await _awaited(reader, Decoder(schemas, [topics.results]), awaited, as_json=as_json)
+    except TimeoutError:
+        say(f"forgestream: {len(awaited)} results did not come within {patience_s:g} s; is a worker running?")
+        return False
 
 
 async def _awaited(reader: Reader, decoder: Decoder, awaited: set[str], *, as_json: bool) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -17,7 +18,9 @@ from topology.units import Unit
 UP_EPILOG = """
 **Examples**
 
-`forgestream up` starts a real Kafka, the vector store, the models and all stages; the first time it downloads Kafka (43 MB).
+`forgestream up` starts a real Kafka, the vector store, the models and all stages.
+
+The first time it downloads Kafka (43 MB).
 
 In another terminal, with the address it prints:
 
@@ -35,7 +38,7 @@ Ctrl-C ends it: what is under way is finished first, for at most FORGESTREAM_ENG
 WORKER_EPILOG = """
 **Examples**
 
-`FORGESTREAM_KAFKA=broker:9092 forgestream worker --unit inference` runs one unit; start as many as there are partitions.
+`FORGESTREAM_KAFKA=broker:9092 forgestream worker --unit inference` runs one unit, as often as there are partitions.
 
 `FORGESTREAM_ENGINE_WORKER_ID=worker-2` has to be different in every worker of a unit; keep it over restarts.
 
@@ -50,9 +53,16 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
 
     @app.command("up", epilog=UP_EPILOG)
-    def up(*, as_json: Json = False) -> None:
+    def up(
+        *,
+        verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Write the log as the settings say.")] = False,
+        as_json: Json = False,
+    ) -> None:
         """Everything in this process: Kafka (unless FORGESTREAM_KAFKA names one), vector store, models, all stages."""
-        _run(settings(), tuple(Unit), as_json=as_json)
+        read = settings()
+        if not verbose:
+            read = replace(read, telemetry=replace(read.telemetry, log_level="error", log_format="text"))
+        _run(read, tuple(Unit), as_json=as_json)
 
     @app.command("worker", epilog=WORKER_EPILOG)
     def worker(
