@@ -69,7 +69,7 @@ class App(faust.App):
                     inputs={topic.name: self._input(topic) for topic in reads},
                     handler=handler,
                     tombstone=tombstone,
-                    waits=iscoroutinefunction(handler),
+                    waits=iscoroutinefunction(handler) or iscoroutinefunction(tombstone),
                     patient=patient,
                     in_flight=in_flight or self.engine.settings.engine.in_flight,
                 ),

@@ -15,6 +15,7 @@ ATTEMPTS = f"{FORGESTREAM}attempts"
 FIRST_FAILED_AT = f"{FORGESTREAM}first-failed-at"
 LONGEST_MESSAGE = 2_000
 LONGEST_STACK = 16_000
+LONGEST_COUNT = 9  # digits; the header is whatever a producer wrote
 SCHEMA_PREFIX_BYTES = 5
 
 
@@ -28,7 +29,7 @@ def dead_letter_headers(
     value = received.value or b""
     has_schema = len(value) >= SCHEMA_PREFIX_BYTES and value[0] == 0
     before = header(received.headers, ATTEMPTS)
-    attempts += int(before) if before is not None and before.isdigit() else 0
+    attempts += int(before) if before is not None and before.isdigit() and len(before) <= LONGEST_COUNT else 0
     found = {
         f"{STREAMS}exception": type(error.__cause__ or error).__name__,
         f"{STREAMS}message": _bounded(error.message, LONGEST_MESSAGE),

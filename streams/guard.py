@@ -146,6 +146,10 @@ class Guard:
                 outbox.send()
         except TimeoutError as error:
             return _expired(scope) if limit.expired() else _classified(error, self._stage.name)
+        except asyncio.CancelledError as error:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            return _classified(error, self._stage.name)  # nobody cancelled us: what the handler awaited was
         except Exception as error:  # noqa: BLE001 - the guard: every exception becomes an error of the taxonomy
             return _classified(error, self._stage.name)
         self.counts.handled += 1
@@ -238,7 +242,7 @@ def _expired(scope: Scope) -> DeadlineExceeded:
     )
 
 
-def _classified(error: Exception, stage: str) -> PipelineError:
+def _classified(error: BaseException, stage: str) -> PipelineError:
     if isinstance(error, PipelineError):
         return error
     found: PipelineError

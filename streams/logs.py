@@ -44,7 +44,8 @@ def fields_of_scope() -> dict[str, str | int]:
             "tenant": scope.origin.tenant,
         }
     if scope.traceparent:
-        found["trace_id"] = scope.traceparent.split(b"-")[1].decode("ascii", "replace")
+        _, _, after_version = scope.traceparent.partition(b"-")
+        found["trace_id"] = after_version.partition(b"-")[0].decode("ascii", "replace")
     return found
 
 
@@ -57,12 +58,17 @@ class JsonFormatter(logging.Formatter):
             "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _writable(record.getMessage()),
             **fields_of_scope(),
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = _writable(self.formatException(record.exc_info))
         return orjson.dumps(line, default=str).decode()
+
+
+def _writable(text: str) -> str:
+    """Return text without halves of surrogate pairs, which no encoding can write."""
+    return text.encode("utf-8", "replace").decode()
 
 
 class TextFormatter(logging.Formatter):
@@ -72,7 +78,7 @@ class TextFormatter(logging.Formatter):
         """Return the line."""
         scope = fields_of_scope()
         about = f" [{scope['stage']} {scope.get('request_id', '')}]" if scope else ""
-        line = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname.lower():7} {record.getMessage()}{about}"
+        line = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname.lower():7} {_writable(record.getMessage())}{about}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 

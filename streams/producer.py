@@ -99,8 +99,7 @@ class LibrdkafkaProducer:
                 self._waiting.append((topic, value, key, partition, on_delivery, timestamp_ms, headers))
             except confluent_kafka.KafkaException as error:
                 on_delivery(error, None)
-        if self._timer is None:
-            self._arm()
+        self._arm()
 
     def serve(self) -> None:
         """Run the delivery reports that have arrived and send what waited for room."""
@@ -119,6 +118,8 @@ class LibrdkafkaProducer:
         return len(self._producer) + len(self._waiting)
 
     def _arm(self) -> None:
+        if self._timer is not None:  # a delivery report may have produced, and armed, in the middle of a tick
+            return
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(POLL_S, self._tick)

@@ -4,7 +4,7 @@ The environment name of a setting is `FORGESTREAM_<SECTION>_<NAME>`; the address
 `FORGESTREAM_KAFKA`. A name that ends in `_FILE` reads the value from that file (mounted secrets).
 """
 
-import math
+import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from streams.errors import SettingsInvalid
 
 PREFIX = "FORGESTREAM_"
+LARGEST = sys.float_info.max  # infinity is no setting
 T = TypeVar("T")
 
 
@@ -33,7 +34,7 @@ def setting(
     documentation = {
         "meaning": meaning, "unit": unit, "why": why, "secret": secret, "least": least, "most": most, "choices": choices, "env": env,
     }  # fmt: skip
-    declared: T = field(default=default, metadata=documentation)
+    declared: T = field(default=default, repr=not secret, metadata=documentation)
     return declared
 
 
@@ -375,7 +376,7 @@ def _raw(environ: Mapping[str, str], name: str, problems: list[str]) -> str | No
         return environ.get(name)
     try:
         return Path(from_file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         problems.append(f"{name}_FILE: cannot read {from_file} ({type(error).__name__})")
         return None
 
@@ -398,7 +399,7 @@ def _parsed(name: str, raw: str, kind: object, declared: "Field[Any]", problems:
         )
         return None
     if isinstance(value, int | float) and not (
-        (-math.inf if least is None else least) <= value <= (math.inf if most is None else most)
+        (-LARGEST if least is None else least) <= value <= (LARGEST if most is None else most)
     ):
         bounds = " and ".join(
             part

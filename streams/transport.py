@@ -174,6 +174,7 @@ class Consumer(driver.Consumer):
             log.warning("records still under way at a rebalance are cancelled and will be read again")
         await self.commit()
         self.engine.drop_all()
+        self._buffered_partitions.clear()
         self.engine.resume_taking()
         await super().on_partitions_revoked(revoked)
 
