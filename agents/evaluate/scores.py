@@ -102,8 +102,13 @@ def context_overlap(judged: Judged) -> float | None:
 
 
 def answerability(judged: Judged) -> float:
-    """Return how likely the passages hold the answer: the squared share of the question's words in the best one."""
-    return max((_share(judged.question.words, passage.words) for passage in judged.passages), default=0.0) ** 2
+    """Return how likely the passages hold the answer.
+
+    The largest of their relevance and of the squared shares of the question's words in them; 0 without passages.
+    """
+    shares = (_share(judged.question.words, passage.words) ** 2 for passage in judged.passages)
+    relevances = (chunk.relevance for chunk in judged.answer.chunks if chunk.kept)
+    return min(1.0, max((*shares, *relevances), default=0.0))
 
 
 def length_sanity(judged: Judged) -> float:

@@ -102,10 +102,19 @@ def test_declining_is_right_where_nothing_was_found() -> None:
     assert evaluation.overall == pytest.approx(1.0)
 
 
-def test_declining_is_right_where_the_passages_are_about_something_else() -> None:
-    evaluation = judged("The context holds no answer.", OCTOPUS, query="What is the capital city of Peru?")
+def test_declining_is_right_as_far_as_the_passages_are_about_something_else() -> None:
+    hardly_relevant = replace(OCTOPUS, relevance=0.36)
 
-    assert score(evaluation, "correctness") == 1.0
+    evaluation = judged("The context holds no answer.", hardly_relevant, query="What is the capital city of Peru?")
+
+    assert score(evaluation, "correctness") == pytest.approx(0.64)
+    assert evaluation.passed
+
+
+def test_declining_is_wrong_where_a_paraphrase_of_the_question_was_found() -> None:
+    near = replace(OCTOPUS, relevance=0.9)
+
+    assert not judged("The context holds no answer.", near, query="Count the blood pumps of a cephalopod").passed
 
 
 def test_declining_is_wrong_where_a_passage_holds_the_answer() -> None:
