@@ -1,6 +1,7 @@
 """Producing with librdkafka; delivery reports arrive on the event loop."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -11,6 +12,8 @@ from streams.settings import EngineSettings, KafkaSettings
 
 OnDelivery = Callable[[object, object], None]
 Headers = Sequence[tuple[str, bytes]]
+
+log = logging.getLogger("forgestream.producer")
 
 POLL_S = 0.002
 MESSAGE_MAX_BYTES = 16 * 1024 * 1024 + 64 * 1024
@@ -71,7 +74,7 @@ class LibrdkafkaProducer:
     """Idempotent producer whose delivery reports are served while anything is outstanding, and only then."""
 
     def __init__(self, kafka: KafkaSettings, engine: EngineSettings) -> None:
-        self._producer = confluent_kafka.Producer(configuration(kafka, engine))
+        self._producer = confluent_kafka.Producer(configuration(kafka, engine), logger=log)  # JSON lines like all others
         self._waiting: deque[tuple[str, bytes | None, bytes | None, int, OnDelivery, int, Headers]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -115,7 +118,10 @@ class LibrdkafkaProducer:
         while (len(self._producer) or self._waiting) and loop.time() < deadline:
             self._tick(rearm=False)
             await asyncio.sleep(POLL_S)
-        return len(self._producer) + len(self._waiting)
+        unconfirmed = len(self._producer) + len(self._waiting)
+        if not unconfirmed:
+            await asyncio.to_thread(self._producer.close)  # its threads would go on asking for the broker
+        return unconfirmed
 
     def _arm(self) -> None:
         if self._timer is not None:  # a delivery report may have produced, and armed, in the middle of a tick
