@@ -56,6 +56,7 @@ def words(text: str) -> list[str]:
     return found
 
 
+@lru_cache(maxsize=4096)  # passages come back with every question they are near to
 def content_words(text: str) -> frozenset[str]:
     """Return the distinct words that carry meaning: no English function words, no single letters."""
     return frozenset(word for word in words(text) if word not in _STOP_STEMS and (len(word) > 1 or not word.isascii()))

@@ -40,9 +40,9 @@ def relevance(similarity: float, overlap: float) -> float:
     return min(1.0, cosine + LEXICAL_LIFT * min(1.0, max(0.0, overlap)) * (1.0 - cosine))
 
 
-def lexical_overlap(asked: frozenset[str], text: str) -> float:
-    """Return the share of the question's content words that the text holds, 0 to 1; 0 when the question has none."""
-    return len(asked & content_words(text)) / len(asked) if asked else 0.0
+def lexical_overlap(asked: frozenset[str], said: frozenset[str]) -> float:
+    """Return the share of the question's content words that are said, 0 to 1; 0 when the question has none."""
+    return len(asked & said) / len(asked) if asked else 0.0
 
 
 def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
@@ -51,7 +51,7 @@ def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
 
 
 def _candidate(chunk: FoundChunk, asked: frozenset[str]) -> Chunk:
-    overlap = lexical_overlap(asked, f"{chunk.title}\n{chunk.text}")
+    overlap = lexical_overlap(asked, content_words(chunk.title) | content_words(chunk.text))
     return Chunk(
         chunk_id=chunk.chunk_id,
         document_id=chunk.document_id,
