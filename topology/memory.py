@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapp
 from dataclasses import dataclass, field, replace
 from random import Random
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
 
 from schemas.registry import SchemaSource, serde
 from streams.app import App
@@ -22,7 +22,6 @@ from streams.lanes import TopicPartition
 from streams.ports import Clock
 from streams.producer import Headers
 from streams.settings import Settings
-from streams.tables import ChangelogTable
 from streams.topic import Topic
 from streams.tracing import Tracing
 from streams.views import View
@@ -32,6 +31,9 @@ from topology.memory_logs import MemoryLogs, MemoryProducer, Stored
 from topology.outside import Outside, views
 from topology.topics import Topics
 from topology.units import Unit
+
+if TYPE_CHECKING:
+    from streams.tables import ChangelogTable
 
 R = TypeVar("R")
 IDLE_TURNS = 50  # turns of the loop in which a handler that waits for nothing outside has gone on
@@ -130,13 +132,13 @@ class MemoryPipeline:
 
     async def put(self, topic: Topic[R], record: R) -> None:
         """Store a record as a producer would send it."""
-        self.put_bytes(topic, self._serde(topic).encode(record), key=topic.key(record).encode())
+        await self.put_bytes(topic, self._serde(topic).encode(record), key=topic.key(record).encode())
 
-    def put_bytes(
-        self, topic: Topic[Any], value: bytes | None, *, key: bytes | None = None, headers: Headers | None = None
+    async def put_bytes(
+        self, topic: Topic[Any], value: bytes | None, *, key: bytes | None = None, headers: Headers = ()
     ) -> None:
         """Store any bytes."""
-        self.logs.append(topic.name, key, value, headers or [], 0, -1)
+        self.logs.append(topic.name, key, value, headers, 0, -1)
 
     def records(self, topic: Topic[R]) -> list[R]:
         """Return what a topic holds, partition by partition."""

@@ -1,0 +1,128 @@
+"""What surrounds the pipeline in these tests, and how its behaviour is watched: in memory and on a real broker alike."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Protocol, TypeVar
+
+from schemas.records import KnowledgeDocument, Origin, TextQuery
+from streams.clients.hashing import Hashing
+from streams.clients.memory_store import MemoryStore
+from streams.errors import PipelineError
+from streams.lanes import Received
+from streams.ports import Ask, ChunkStore, Encoder, FeedbackSink, Finish, Model, ModelSpec, Piece, Tokenizer, Vector
+from streams.producer import Headers
+from streams.settings import EngineSettings, KafkaSettings, RankSettings, RouteSettings, Settings, WatchSettings
+from streams.topic import Topic
+from tests.clock import FixedClock
+from tests.fakes.model import STOP, a_spec
+from tests.fakes.tokenizer import WordsTokenizer
+from tests.given import NOON, PASSAGE, an_origin
+from topology.outside import Outside
+from topology.topics import Topics
+
+R = TypeVar("R")
+SETTINGS = Settings(
+    kafka=KafkaSettings(partitions=2),
+    engine=EngineSettings(retry_initial_s=0.01, retry_max_s=0.02, commit_interval_s=0.05, linger_ms=0.0),
+    route=RouteSettings(explore_share=0.0),
+    rank=RankSettings(min_samples=2),
+    watch=WatchSettings(failure_threshold=3),
+)
+FRANKENSTEIN = KnowledgeDocument(document_id="frankenstein", title="Frankenstein", text=PASSAGE, updated_at=NOON)
+
+
+class Pipeline(Protocol):
+    """All units at work."""
+
+    @property
+    def topics(self) -> Topics: ...
+
+    @property
+    def dead_letters(self) -> Sequence[Received]: ...
+
+    async def put(self, topic: Topic[R], record: R) -> None: ...
+
+    async def put_bytes(
+        self, topic: Topic[Any], value: bytes | None, *, key: bytes | None = None, headers: Headers = ()
+    ) -> None: ...
+
+    async def settle(self) -> int: ...
+
+    def records(self, topic: Topic[R]) -> list[R]: ...
+
+    def stored(self, topic: Topic[Any]) -> Sequence[Received]: ...
+
+    def table(self, name: str) -> Mapping[str, Any]: ...
+
+
+Deploy = Callable[[Outside], AbstractAsyncContextManager[Pipeline]]
+
+
+class HashingEncoder:
+    """An `Encoder` in which texts are near when they share words. The first calls fail as told."""
+
+    def __init__(self, *errors: PipelineError) -> None:
+        self.model = Hashing.name
+        self.dimension = Hashing.dimension
+        self._errors = list(errors)
+
+    async def encode(self, texts: Sequence[str]) -> Sequence[Vector]:
+        if self._errors:
+            raise self._errors.pop(0)
+        return Hashing().vectors(texts)
+
+
+class UnevenModel:
+    """A `Model` that takes longer for some requests than for those after them, and says the question again."""
+
+    def __init__(self, name: str = "uneven") -> None:
+        self.spec: ModelSpec = a_spec(name)
+        self.tokenizer: Tokenizer = WordsTokenizer()
+
+    async def stream(self, ask: Ask) -> AsyncIterator[Piece | Finish]:
+        for _ in range(sum(ask.request_id.encode()) * 7 % 11):
+            await asyncio.sleep(0)
+        yield Piece(text=ask.query)
+        yield STOP
+
+
+class CrashingModel(UnevenModel):
+    """A `Model` with a bug."""
+
+    async def stream(self, ask: Ask) -> AsyncIterator[Piece | Finish]:
+        yield Piece(text="so")
+        raise ZeroDivisionError("a bug of the provider")
+
+
+def outside(
+    *models: Model,
+    clock: FixedClock,
+    encoder: Encoder | None = None,
+    store: ChunkStore | None = None,
+    sink: FeedbackSink | None = None,
+) -> Outside:
+    """Return the ports; the views are put in by whoever runs the units."""
+    return Outside(
+        clock=clock,
+        encoder=encoder or HashingEncoder(),
+        store=store or MemoryStore(Hashing.dimension),
+        models=models,
+        tokenizer=models[0].tokenizer,
+        window_tokens=min(model.spec.context_tokens for model in models),
+        feedback_sink=sink,
+        champions={},
+        circuits={},
+    )
+
+
+def a_question(
+    number: int, query: str = "Who wrote Frankenstein?", *, session_id: str | None = None, strict: bool = False
+) -> TextQuery:
+    """Return a question that can be told from all others by its number."""
+    origin: Origin = replace(
+        an_origin(f"request-{number}", session_id=session_id), deadline=NOON + timedelta(seconds=90)
+    )
+    return TextQuery(origin=origin, query=query, strict=strict)
