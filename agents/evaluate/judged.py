@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from schemas.records import Answer, Task
 from streams.words import content_words, numbers, sentences, spelled_numbers
@@ -32,10 +33,11 @@ class Part:
         """Take a text apart."""
         return cls(text=text, words=content_words(text), numbers=numbers(text))
 
-    @classmethod
-    def passage(cls, text: str) -> "Part":
-        """Take a passage apart: it also holds the numbers it spells, so that `3` is supported by "three"."""
-        return cls(text=text, words=content_words(text), numbers=numbers(text) | spelled_numbers(text))
+
+@lru_cache(maxsize=1024)  # passages come back with every question they are near to
+def passage(text: str) -> Part:
+    """Take a passage apart: it also holds the numbers it spells, so that `3` is supported by "three"."""
+    return Part(text=text, words=content_words(text), numbers=numbers(text) | spelled_numbers(text))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,7 @@ class Judged:
             question=Part.of(answer.request.query),
             whole=Part.of(answer.text),
             said=[Part.of(sentence.strip()) for sentence in sentences(answer.text) if sentence.strip()],
-            passages=[Part.passage(f"{chunk.title}\n{chunk.text}") for chunk in kept],
+            passages=[passage(f"{chunk.title}\n{chunk.text}") for chunk in kept],
             declines=declines(answer.text),
             grounded=answer.request.task is not Task.GENERATION,
         )

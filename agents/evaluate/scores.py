@@ -6,6 +6,7 @@ They compare words and numbers and cannot tell a statement from its negation; a 
 import re
 from collections import Counter
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from itertools import pairwise
 
 from agents.evaluate.judged import Judged, Part
@@ -138,6 +139,7 @@ def _share(part: frozenset[object], whole: AbstractSet[object]) -> float:
     return len(part & whole) / len(part) if part else 0.0
 
 
+@lru_cache(maxsize=1024)  # passages come back with every question they are near to
 def _pairs(text: str) -> frozenset[tuple[str, str]]:
     said = words(text)
     return frozenset(pairwise(said))
