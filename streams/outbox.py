@@ -61,17 +61,22 @@ class Outbox:
         stamped: Headers = ()
         slot.pending += len(outputs)
         produce = self._engine.producer.produce
-        for name, key, value, passes_through in outputs:
-            if not passes_through and not stamped:
-                stamped = self._headers()
-            produce(
-                name,
-                value,
-                key,
-                on_delivery=slot.delivered,
-                headers=received.headers if passes_through else stamped,
-                timestamp_ms=received.timestamp,
-            )
+        unsent = len(outputs)
+        try:
+            for name, key, value, passes_through in outputs:
+                if not passes_through and not stamped:
+                    stamped = self._headers()
+                produce(
+                    name,
+                    value,
+                    key,
+                    on_delivery=slot.delivered,
+                    headers=received.headers if passes_through else stamped,
+                    timestamp_ms=received.timestamp,
+                )
+                unsent -= 1
+        finally:
+            slot.pending -= unsent  # nobody will confirm what the producer did not take
 
     def _headers(self) -> Headers:
         headers = [
