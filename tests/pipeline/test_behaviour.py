@@ -1,8 +1,8 @@
 """What a producer and a consumer see of the whole pipeline. `tests/broker` runs the same suite on a real broker."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from schemas.codec import RecordUndecodable
 from schemas.ids import result_id
@@ -27,6 +27,9 @@ from tests.pipeline.world import (
     a_question,
     outside,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SCORES = ["relevance", "correctness", "coherence", "policy_compliance", "context_overlap"]
 
@@ -69,7 +72,14 @@ async def test_every_record_of_a_conversation_has_its_key_and_its_partition(depl
         await pipeline.settle()
 
         topics = pipeline.topics
-        path = [topics.texts, topics.requests, topics.embeddings, topics.contexts, topics.prompts, topics.answers]
+        path: list[Topic[Any]] = [
+            topics.texts,
+            topics.requests,
+            topics.embeddings,
+            topics.contexts,
+            topics.prompts,
+            topics.answers,
+        ]
         path += [topics.evaluations, topics.results]
         places = {(stored.key, stored.partition) for topic in path for stored in pipeline.stored(topic)}
         assert len(places) == 1
@@ -112,7 +122,7 @@ async def test_bytes_of_every_kind_stop_no_topic(deploy: Deploy, clock: FixedClo
     async with deploy(outside(Echo(), clock=clock)) as pipeline:
         topics = pipeline.topics
         garbage: Sequence[bytes | None] = [b"", b"\x00", b"garbage", b"\x00\xff\xff\xff\xff\x00", None]
-        inputs: Sequence[Topic[object]] = [topics.texts, topics.commands, topics.prompts, topics.verdicts]
+        inputs: Sequence[Topic[Any]] = [topics.texts, topics.commands, topics.prompts, topics.verdicts]
         for topic in inputs:
             for value in garbage:
                 await pipeline.put_bytes(topic, value, key=b"request-1")
@@ -123,7 +133,8 @@ async def test_bytes_of_every_kind_stop_no_topic(deploy: Deploy, clock: FixedClo
         assert only_result(pipeline).status in {Status.OK, Status.DEGRADED}
         # two units obey commands
         assert len(pipeline.dead_letters) == len(garbage) * (len(inputs) + 1)
-        assert Counter(letter.value for letter in pipeline.dead_letters) == Counter(garbage * 5)  # type: ignore[operator]
+        letters = Counter(letter.value for letter in pipeline.dead_letters)
+        assert letters == dict.fromkeys(garbage, len(inputs) + 1)
 
 
 async def test_a_request_past_its_deadline_expires_and_asks_no_model(deploy: Deploy, clock: FixedClock) -> None:

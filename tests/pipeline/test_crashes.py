@@ -17,7 +17,7 @@ from tests.pipeline.world import SETTINGS, UnevenModel, a_question, outside
 from topology.memory import MemoryPipeline
 from topology.units import Unit
 
-QUESTIONS = 3
+QUESTIONS = 2  # of one conversation
 VERDICTS = 4
 
 
@@ -28,7 +28,7 @@ def in_memory(clock: FixedClock, *models: Model, seed: int | None = None) -> Mem
 
 async def ask(pipeline: MemoryPipeline) -> None:
     for number in range(QUESTIONS):
-        await pipeline.put(pipeline.topics.texts, a_question(number, session_id=f"talk-{number % 2}"))
+        await pipeline.put(pipeline.topics.texts, a_question(number, session_id="talk"))
 
 
 def assert_every_question_ended_once(pipeline: MemoryPipeline) -> None:
