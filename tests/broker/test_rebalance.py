@@ -20,6 +20,7 @@ from streams.settings import Settings
 from streams.tracing import Tracing
 from tests.broker.places import Place, raw, topic
 from tests.cluster import Cluster
+from tests.eventually import eventually
 
 PARTITIONS, KEYS, RECORDS = 4, 200, 6_000
 WITHIN_S = 60.0
@@ -59,9 +60,12 @@ async def a_worker(settings: Settings, place: Place, directory: Path) -> AsyncIt
 
 async def reached(cluster: Cluster, place: Place, group: str, count: int) -> None:
     """Wait until the group has committed `count` records."""
-    async with asyncio.timeout(WITHIN_S):
-        while await asyncio.to_thread(cluster.committed, group, [place.reads]) < count:
-            await asyncio.sleep(0.05)
+    await asyncio.to_thread(
+        eventually,
+        lambda: cluster.committed(group, [place.reads]) >= count,
+        within_s=WITHIN_S,
+        what=f"{count} records committed",
+    )
 
 
 @pytest.mark.timeout(150)
