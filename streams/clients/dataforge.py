@@ -30,6 +30,7 @@ class DataForge:
                 [f"FORGESTREAM_DATAFORGE_URL must start with http:// or https://, not {settings.url!r}"]
             )
         self._timeout_s = settings.timeout_s
+        self._turns = asyncio.Semaphore(CONNECTIONS)  # waiting for a connection is not DataForge's slowness
         headers = {"Accept": "application/json", "Accept-Version": VERSION, "Content-Type": "application/json"}
         if settings.api_key:
             headers["X-API-Key"] = settings.api_key
@@ -60,7 +61,10 @@ class DataForge:
 
     async def _post(self, path: str, body: Mapping[str, object]) -> None:
         try:
-            async with asyncio.timeout(self._timeout_s):  # httpx limits each read; a trickle would never end
+            async with (
+                self._turns,
+                asyncio.timeout(self._timeout_s),
+            ):  # httpx limits each read; a trickle would never end
                 answer = await self._http.post(path, content=json.dumps(body))
         except (httpx.HTTPError, TimeoutError) as error:
             raise DataForgeUnavailable(f"DataForge did not answer {path} ({type(error).__name__})") from error

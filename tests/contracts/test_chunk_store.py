@@ -2,7 +2,9 @@
 
 import asyncio
 import itertools
+import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -191,6 +193,28 @@ async def test_milvus_lite_keeps_its_chunks_when_opened_again(tmp_path: Path) ->
         assert len(await ids(store)) == attempt
         await store.replace("d", [chunk("one")])
         await store.close()
+
+
+KILLED = """
+import asyncio, os, pathlib, signal, sys
+from tests.contracts.test_chunk_store import StoreSettings, chunk, store_of
+async def main():
+    store = store_of(StoreSettings(timeout_s=30), pathlib.Path(sys.argv[1]), 4)
+    await store.replace("d", [chunk("one"), chunk("two", angle=1)])
+    await store.replace("d", [chunk("two", angle=1)])
+    os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(main())
+"""
+
+
+async def test_what_milvus_lite_confirmed_outlives_a_kill(tmp_path: Path) -> None:
+    """A process that is killed right after its writes leaves a file that opens and holds them."""
+    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, str(tmp_path))
+    assert await killed.wait() == -signal.SIGKILL
+
+    store = store_of(StoreSettings(timeout_s=30), tmp_path, 4)
+    assert await ids(store) == ["two"]
+    await store.close()
 
 
 async def test_a_collection_of_another_dimension_is_refused_at_start(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ async def server() -> AsyncIterator[LoopbackDataForge]:
 
 @pytest.fixture
 async def client(server: LoopbackDataForge) -> AsyncIterator[DataForge]:
-    built = DataForge(DataForgeSettings(url=server.url, api_key=API_KEY, timeout_s=0.5))
+    built = DataForge(DataForgeSettings(url=server.url, api_key=API_KEY, timeout_s=20))
     await built.start()
     yield built
     await built.close()
@@ -95,7 +95,7 @@ async def test_connections_are_used_again(server: LoopbackDataForge, client: Dat
     assert len(server.connections) == 1
 
 
-@pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.TOO_MANY, Fault.SILENCE, Fault.MALFORMED, Fault.CLOSED])
+@pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.TOO_MANY, Fault.MALFORMED, Fault.CLOSED])
 async def test_what_may_pass_is_worth_another_try(server: LoopbackDataForge, client: DataForge, fault: Fault) -> None:
     server.fail_next(fault)
 
@@ -104,6 +104,16 @@ async def test_what_may_pass_is_worth_another_try(server: LoopbackDataForge, cli
 
     await client.deliver(FEEDBACK)
     assert set(server.outcomes) == set(server.inferences) == {"f1"}
+
+
+async def test_silence_ends_with_the_timeout_and_is_worth_another_try(server: LoopbackDataForge) -> None:
+    client = DataForge(DataForgeSettings(url=server.url, api_key=API_KEY, timeout_s=0.1))
+    server.fail_next(Fault.SILENCE)
+
+    with pytest.raises(DataForgeUnavailable, match="did not answer"):
+        await client.deliver(FEEDBACK)
+
+    await client.close()
 
 
 @pytest.mark.parametrize("fault", [Fault.UNPROCESSABLE, Fault.UNAUTHORIZED, Fault.REDIRECT])

@@ -154,7 +154,7 @@ async def test_the_loop_goes_on_while_the_model_computes(cache_dir: Path) -> Non
     encoder = encoder_of(EmbedSettings(), cache_dir)
     await encoder.start()
     turns = 0
-    call = asyncio.ensure_future(encoder.encode([f"{number} " + "many words here " * 80 for number in range(64)]))
+    call = asyncio.ensure_future(encoder.encode([f"{number} " + "many words here " * 80 for number in range(16)]))
 
     while not call.done():
         turns += 1
