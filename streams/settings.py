@@ -28,11 +28,16 @@ def setting(
     least: float | None = None,
     most: float | None = None,
     choices: tuple[str, ...] = (),
+    never: str = "",
     env: str | None = None,
 ) -> T:
-    """Declare a setting with its documentation and limits. `why` is the reason to differ from Kafka's or Faust's default."""
+    """Declare a setting with its documentation and limits.
+
+    `never` is a text that no value may hold; `why` is the reason to differ from Kafka's or Faust's default.
+    """
     documentation = {
-        "meaning": meaning, "unit": unit, "why": why, "secret": secret, "least": least, "most": most, "choices": choices, "env": env,
+        "meaning": meaning, "unit": unit, "why": why, "secret": secret, "least": least, "most": most,
+        "choices": choices, "never": never, "env": env,
     }  # fmt: skip
     declared: T = field(default=default, repr=not secret, metadata=documentation)
     return declared
@@ -43,7 +48,11 @@ class KafkaSettings:
     """How to reach the cluster, and how topics are made."""
 
     bootstrap: str = setting(
-        "", "Brokers as host:port,host:port; empty starts the embedded broker", env="FORGESTREAM_KAFKA"
+        "",
+        "Brokers as host:port,host:port; empty starts the embedded broker",
+        never="://",
+        why="no scheme: Faust's confluent:// driver drops headers, and plain aiokafka is the only one used",
+        env="FORGESTREAM_KAFKA",
     )
     security_protocol: str = setting("PLAINTEXT", "Kafka's security.protocol", choices=("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"))  # fmt: skip
     sasl_mechanism: str = setting("", "Kafka's sasl.mechanism", choices=("", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"))
@@ -389,6 +398,10 @@ def _parsed(name: str, raw: str, kind: object, declared: "Field[Any]", problems:
         value = raw if kind is str else typing.cast("Callable[[str], object]", kind)(raw)
     except ValueError:
         problems.append(f"{name} must be {'a whole number' if kind is int else 'a number'}, not {shown}")
+        return None
+    never = documentation["never"]
+    if never and never in raw:
+        problems.append(f"{name} must not hold {never!r}: {documentation['meaning']} ({documentation['why']})")
         return None
     choices, least, most = documentation["choices"], documentation["least"], documentation["most"]
     if choices and value not in choices:
