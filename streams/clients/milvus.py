@@ -90,10 +90,13 @@ class MilvusStore:
         return sorted((_found(hit) for hit in found), key=lambda chunk: (-chunk.similarity, chunk.chunk_id))
 
     async def _opened(self) -> MilvusClient:
-        async with self._opening:
-            if self._client is None:
-                self._client = await self._called("open", self._open)
-            return self._client
+        try:
+            async with asyncio.timeout(self._settings.timeout_s), self._opening:
+                if self._client is None:
+                    self._client = await self._called("open", self._open)
+                return self._client
+        except TimeoutError as error:  # others are at it, and it does not open
+            raise StoreUnavailable("the vector store did not open in time") from error
 
     async def _called(self, operation: str, call: Callable[[], T]) -> T:
         try:
