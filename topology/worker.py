@@ -26,12 +26,15 @@ from topology.units import Unit
 
 log = logging.getLogger("forgestream.worker")
 
+LEAVE_S = 5.0  # to commit and leave the group, once nothing is under way
+
 
 class Worker:
     """The running units of this process."""
 
-    def __init__(self, apps: Mapping[Unit, App]) -> None:
+    def __init__(self, apps: Mapping[Unit, App], *, stop_s: float) -> None:
         self.apps = apps
+        self._stop_s = stop_s
         self._started: set[Unit] = set()
 
     async def start(self) -> None:
@@ -39,8 +42,18 @@ class Worker:
         await asyncio.gather(*(self._start(unit, app) for unit, app in self.apps.items()))
 
     async def stop(self) -> None:
-        """Finish what is under way within the settings' budget, commit, leave the groups."""
-        await asyncio.gather(*(app.stop() for app in self.apps.values()))
+        """Finish what is under way within the settings' budget, commit, leave the groups.
+
+        Units that cannot leave, because the broker is gone, are left behind: what they had not committed is read again.
+        """
+        try:
+            async with asyncio.timeout(self._stop_s):
+                ends = await asyncio.gather(*(app.stop() for app in self.apps.values()), return_exceptions=True)
+            for unit, end in zip(self.apps, ends, strict=True):
+                if isinstance(end, BaseException):
+                    log.error("unit %s did not stop cleanly: %r", unit, end)
+        except TimeoutError:
+            log.error("the units did not stop within %.0f s and are abandoned", self._stop_s)  # noqa: TRY400 - no stack needed
 
     async def wait(self) -> None:
         """Return when a unit has stopped by itself.
@@ -137,13 +150,18 @@ async def working(
             attach_unit(unit, app, topics, outside, settings)
         await _make_topics(apps.values(), topics, schemas, settings, tell)
         for view in viewed.values():
-            owned.push_async_callback(view.close)
+            owned.push_async_callback(_close, view)
             await view.start()
-        worker = Worker(apps)
+        worker = Worker(apps, stop_s=settings.engine.drain_s + LEAVE_S)
         await owned.enter_async_context(health_port(settings.telemetry, worker))
         owned.push_async_callback(worker.stop)
         await worker.start()
         yield worker
+
+
+async def _close(view: View[Any]) -> None:
+    """Close a view; without a broker aiokafka cancels its own closing, which must not look like ours."""
+    await asyncio.gather(view.close(), return_exceptions=True)
 
 
 async def _make_topics(

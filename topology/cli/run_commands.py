@@ -1,19 +1,22 @@
 """`forgestream up` and `forgestream worker`."""
 
 import asyncio
+import os
 import signal
+import threading
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from streams.errors import StartRefused
+from streams.errors import PipelineError, StartRefused
 from streams.settings import Settings
-from topology.cli.console import Json, print_json_line, say, settings
+from topology.cli.console import CANNOT_START, FAILED, Json, print_json_line, say, settings
 from topology.cli.progress import Steps
 from topology.units import Unit
+
+LEAVE_S = 5.0
 
 UP_EPILOG = """
 **Examples**
@@ -83,28 +86,54 @@ def _run(settings: Settings, units: Collection[Unit], *, as_json: bool) -> None:
     from streams.logs import configure  # noqa: PLC0415 - `--help` needs none of these
 
     configure(settings.telemetry)
+    code = 0
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_until_stopped(settings, units, as_json=as_json))
+        try:
+            runner.run(_until_stopped(settings, units, as_json=as_json))
+        except PipelineError as error:
+            say(f"forgestream: {error.message}")
+            code = CANNOT_START if isinstance(error, StartRefused) else FAILED
+        # a thread that waits for a broker which is gone must not keep the process
+        leave = threading.Timer(LEAVE_S, os._exit, [code])
+        leave.daemon = True
+        leave.start()
+    raise typer.Exit(code)
 
 
 async def _until_stopped(settings: Settings, units: Collection[Unit], *, as_json: bool) -> None:
     """Run until a signal ends it. Raises PipelineError when it ends by itself."""
     from topology.stack import running  # noqa: PLC0415 - loads the engine, the agents and the clients
 
-    me = asyncio.current_task()
+    signalled = _cancelled_by_signals()
+    try:
+        with Steps(quiet=as_json) as steps:
+            async with running(settings, units, tell=steps.done, on_progress=steps.progress) as up:
+                steps.finish()
+                address = up.settings.kafka.bootstrap
+                if as_json:
+                    print_json_line({"ready": True, "kafka": address, "units": sorted(units)})
+                else:
+                    _welcome(address, units, embedded=up.kafka is not None)
+                await up.wait()
+    except asyncio.CancelledError:
+        if not signalled.is_set():
+            raise
+
+
+def _cancelled_by_signals() -> asyncio.Event:
+    """Let SIGINT and SIGTERM cancel this task; a second one ends the process at once."""
+    signalled, task = asyncio.Event(), asyncio.current_task()
+
+    def stop() -> None:
+        if signalled.is_set():
+            os._exit(FAILED)
+        signalled.set()
+        if task is not None:
+            task.cancel()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(
-            number, lambda: me.cancel() if me and not me.cancelling() else None
-        )
-    with suppress(asyncio.CancelledError), Steps(quiet=as_json) as steps:
-        async with running(settings, units, tell=steps.done, on_progress=steps.progress) as up:
-            steps.finish()
-            address = up.settings.kafka.bootstrap
-            if as_json:
-                print_json_line({"ready": True, "kafka": address, "units": sorted(units)})
-            else:
-                _welcome(address, units, embedded=up.kafka is not None)
-            await up.wait()
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    return signalled
 
 
 def _welcome(address: str, units: Collection[Unit], *, embedded: bool) -> None:

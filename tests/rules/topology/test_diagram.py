@@ -1,15 +1,17 @@
 import pkgutil
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import agents
 from streams.settings import KafkaSettings, Settings
-from streams.topic import Topic
 from topology.diagram import as_json, drawn, kept, mermaid, stage_rows, topic_rows
 from topology.topics import PRODUCERS
 from topology.units import Unit
+
+if TYPE_CHECKING:
+    from streams.topic import Topic
 
 GRAPH = drawn(Settings())
 
