@@ -9,11 +9,11 @@ import pytest
 from schemas.ids import result_id
 from schemas.records import Status
 from streams.clients.models.echo import Echo
-from streams.errors import DeliveryFailed
+from streams.errors import DeliveryFailed, Transient
 from streams.ports import Model
 from tests.clock import FixedClock
 from tests.given import a_verdict
-from tests.pipeline.world import SETTINGS, UnevenModel, a_question, outside
+from tests.pipeline.world import SETTINGS, CrashingModel, HashingEncoder, UnevenModel, a_question, outside
 from topology.memory import MemoryPipeline
 from topology.units import Unit
 
@@ -66,6 +66,28 @@ async def test_a_crash_after_any_move_loses_no_question(clock: FixedClock) -> No
             assert_every_question_ended_once(pipeline)
 
 
+async def test_a_crash_after_any_move_loses_no_dead_letter(clock: FixedClock) -> None:
+    """What a request that fails leaves behind is as safe as an answer."""
+    async with in_memory(clock, CrashingModel()) as undisturbed:
+        await ask(undisturbed, 1)
+        moves = await undisturbed.settle()
+
+    for moment in range(moves + 1):
+        async with in_memory(clock, CrashingModel()) as pipeline:
+            await ask(pipeline, 1)
+            await pipeline.settle(moment)
+            pipeline.commit()
+            pipeline.crash(Unit.INFERENCE)
+            await pipeline.settle()
+
+            assert {result.result_id for result in pipeline.records(pipeline.topics.results)} == {
+                result_id("request-0")
+            }
+            assert {letter.value for letter in pipeline.dead_letters} == {
+                pipeline.stored(pipeline.topics.prompts)[0].value
+            }
+
+
 @pytest.mark.parametrize("unit", [Unit.INFERENCE, Unit.LEARNING, Unit.DELIVERY])
 async def test_one_unit_may_crash_again_and_again(clock: FixedClock, unit: Unit) -> None:
     """Whatever the interleaving, with records overtaking each other, and with and without a last commit."""
@@ -80,6 +102,22 @@ async def test_one_unit_may_crash_again_and_again(clock: FixedClock, unit: Unit)
             await pipeline.settle()
 
             assert_every_question_ended_once(pipeline, 5)
+
+
+async def test_what_waits_is_not_acknowledged_with_what_has_overtaken_it(clock: FixedClock) -> None:
+    """The first question waits for its second try while those behind it are answered; then its unit dies."""
+    ports = outside(Echo(), clock=clock, encoder=HashingEncoder(Transient("busy")))
+    async with MemoryPipeline(ONE_PARTITION, ports, clock=clock) as pipeline:
+        await ask(pipeline, 3)
+        while len(pipeline.records(pipeline.topics.results)) < 2:
+            await pipeline.settle(1)
+        overtaking = {result.origin.request_id for result in pipeline.records(pipeline.topics.results)}
+        pipeline.commit()
+        pipeline.crash(Unit.INFERENCE)
+        await pipeline.settle()
+
+        assert overtaking == {"request-1", "request-2"}
+        assert_every_question_ended_once(pipeline, 3)
 
 
 async def test_a_crash_with_nothing_committed_repeats_all_and_counts_nothing_twice(clock: FixedClock) -> None:
