@@ -17,6 +17,7 @@ from streams import errors
 from streams.errors import PipelineError
 from streams.settings import Settings
 from streams.topic import Topic
+from topology.cli.settings_command import markdown as settings_page
 from topology.diagram import drawn, kept, mermaid
 from topology.topics import OPERATORS, PRODUCERS
 
@@ -118,7 +119,11 @@ def between_markers(text: str, name: str, content: str) -> str:
     return pattern.sub(lambda found: f"{found[1]}{content.rstrip()}\n{found[2]}", text)
 
 
-DOCUMENTS: Mapping[str, Callable[[str], str]] = {"docs/errors.md": errors_page, "README.md": readme}
+DOCUMENTS: Mapping[str, Callable[[str], str]] = {
+    "docs/errors.md": errors_page,
+    "docs/settings.md": lambda _: settings_page(),
+    "README.md": readme,
+}
 
 
 def stale() -> Iterator[tuple[Path, str]]:
