@@ -56,7 +56,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return consumer
 
     async def _commit(self, offsets: Mapping[Any, int]) -> bool:
-        mine = {tp: offset for tp, offset in offsets.items() if tp in self.assignment()}
+        mine = {
+            aiokafka.TopicPartition(tp.topic, tp.partition): offset  # it takes no other type, though Faust's is equal
+            for tp, offset in offsets.items()
+            if tp in self.assignment()
+        }
         try:
             await self._ensure_consumer().commit(mine)
         except (CommitFailedError, IllegalStateError) as error:
