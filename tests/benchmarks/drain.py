@@ -13,6 +13,7 @@ from tests.benchmarks.load import Record
 from tests.benchmarks.outcome import Run
 from tests.benchmarks.plan import Bench, Plan, Unfinished
 from tests.cluster import Cluster
+from tests.one_unit import GROUP_SUFFIX
 
 DRAINED_WITHIN_S = 300.0
 COMMITTED_WITHIN_S = 15.0
@@ -64,7 +65,7 @@ def plan(bench: Bench, scenario: Scenario) -> Plan:
 
 def _run(bench: Bench, scenario: Scenario, worker: str, backlog: str) -> Run:
     records = scenario.entrants[worker]
-    group = f"bench-{scenario.name}-{worker}-{uuid4().hex[:8]}".replace("_", "-")
+    group = f"bench-{scenario.name}-{worker}-{uuid4().hex[:8]}-{GROUP_SUFFIX}".replace("_", "-")
     written = bench.create([f"hop-{hop}" for hop in range(1, scenario.hops + 1)], scenario.partitions)
     job = Job(
         work=scenario.work,

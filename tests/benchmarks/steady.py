@@ -12,6 +12,7 @@ from tests.benchmarks.pace import Course, Unanswered, latencies_ms
 from tests.benchmarks.plan import Bench, Plan, Unfinished
 from tests.benchmarks.scenarios import eight_hops
 from tests.cluster import Cluster
+from tests.one_unit import GROUP_SUFFIX
 
 PARTITIONS = 4
 SECONDS = 20
@@ -64,7 +65,7 @@ def _plan(bench: Bench, steady: Steady, records: int) -> Plan:
         job = Job(
             work=steady.work,
             bootstrap=bench.cluster.bootstrap,
-            group=f"bench-{steady.name}-{worker}-{uuid4().hex[:8]}".replace("_", "-"),
+            group=f"bench-{steady.name}-{worker}-{uuid4().hex[:8]}-{GROUP_SUFFIX}".replace("_", "-"),
             topics=tuple(topics),
             partitions=PARTITIONS,
             in_flight=1,

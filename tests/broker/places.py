@@ -7,8 +7,10 @@ from typing import TypeVar
 
 from schemas.records import CircuitState, Outcome
 from streams.topic import Topic
+from tests.one_unit import GROUP_SUFFIX
 
 R = TypeVar("R")
+PARTITIONS = 2  # of the topics that are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Place:
     def of(cls, namespace: str, directory: Path) -> "Place":
         """Name everything after the namespace."""
         return cls(
-            group=f"{namespace}group",
+            group=f"{namespace}{GROUP_SUFFIX}",
             reads=f"{namespace}reads",
             writes=f"{namespace}writes",
             dead_letters=f"{namespace}dead-letters",

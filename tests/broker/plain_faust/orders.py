@@ -3,6 +3,8 @@
 from dataclasses import astuple, dataclass
 from enum import StrEnum
 
+from tests.one_unit import GROUP_SUFFIX
+
 ORDERS = 10
 POISON = 5
 SMALL_BYTES = 2_000  # largest record of the output topic while a delivery must fail
@@ -31,7 +33,7 @@ class Place:
     @classmethod
     def of(cls, failure: Failure, namespace: str) -> "Place":
         """Name everything after the namespace."""
-        names = ("group", "orders", "settled", "dead-letters", "results")
+        names = (GROUP_SUFFIX, "orders", "settled", "dead-letters", "results")
         return cls(failure, *(f"{namespace}{name}" for name in names))
 
     @property

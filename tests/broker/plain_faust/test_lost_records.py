@@ -77,7 +77,7 @@ def orders(failure: Failure) -> list[tuple[bytes, bytes]]:
     return [(str(number).encode(), value) for number, value in enumerate(values)]
 
 
-@pytest.mark.parametrize(("engine", "loses"), [(PLAIN, True)])
+@pytest.mark.parametrize(("engine", "loses"), [(PLAIN, True), (OURS, False)])
 def test_a_record_whose_handler_raises_is_acknowledged_by_faust_and_kept_here(
     settle: Settle, engine: str, loses: bool
 ) -> None:
@@ -88,7 +88,7 @@ def test_a_record_whose_handler_raises_is_acknowledged_by_faust_and_kept_here(
     assert loses or not settled.lost
 
 
-@pytest.mark.parametrize(("engine", "loses"), [(PLAIN, True)])
+@pytest.mark.parametrize(("engine", "loses"), [(PLAIN, True), (OURS, False)])
 def test_a_record_that_cannot_be_decoded_is_dropped_by_faust_and_kept_here(
     settle: Settle, engine: str, loses: bool
 ) -> None:
@@ -96,15 +96,16 @@ def test_a_record_that_cannot_be_decoded_is_dropped_by_faust_and_kept_here(
     settled = settle(engine, Failure.UNDECODABLE)
 
     assert (POISON in settled.lost) == loses
-    assert loses or not settled.lost
+    assert settled.dead_letters == (() if loses else (GARBAGE,))
 
 
-@pytest.mark.parametrize(("engine", "loses"), [(PLAIN, True)])
+@pytest.mark.parametrize(("engine", "loses"), [(PLAIN, True), (OURS, False)])
 def test_an_output_that_the_broker_refuses_is_a_log_line_in_faust_and_is_sent_again_here(
     settle: Settle, engine: str, loses: bool
 ) -> None:
     """Plain Faust only enqueues, and acknowledges. Here the worker stops, and goes on when the topic is mended."""
     settled = settle(engine, Failure.UNDELIVERABLE)
 
+    assert settled.stops == (0 if loses else 1)
     assert (POISON in settled.lost) == loses
     assert loses or not settled.lost
