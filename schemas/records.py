@@ -437,7 +437,7 @@ class Evaluation:
 class Verdict:
     """Topic `verdicts`, key cell: one judged answer, for the champions."""
 
-    verdict_id: Annotated[str, "Request id and evaluator; counted once"]
+    verdict_id: Annotated[str, "Request id and evaluator; a repeated delivery has the same one"]
     cell: Annotated[str, "`domain/task`"]
     model: Annotated[str, "Model that was judged"]
     score: Annotated[float, "Overall score, 0 to 1"]

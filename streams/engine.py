@@ -167,16 +167,18 @@ class Engine:
         self.drop(list(self._windows))
 
     async def fetch_schema(self, schema_id: int) -> bool:
-        """Ask the registry for a schema. False when it does not know it; True when another try makes sense."""
-        try:
-            await self._schemas.fetch(schema_id)
-        except (SchemaUnknown, RegistryRefused) as error:
-            log.error("schema %d cannot be had: %s", schema_id, error)  # noqa: TRY400 - the record's dead letter has the stack
-            return False
-        except RegistryUnavailable as error:
-            log.warning("%s", error)
-            await self.sleep(self.settings.engine.retry_max_s)
-        return True
+        """Ask the registry for a schema, for as long as it does not answer. False when it does not know it."""
+        while True:
+            try:
+                await self._schemas.fetch(schema_id)
+            except (SchemaUnknown, RegistryRefused) as error:
+                log.error("schema %d cannot be had: %s", schema_id, error)  # noqa: TRY400 - the dead letter has the stack
+                return False
+            except RegistryUnavailable as error:
+                log.warning("a record waits for schema %d: %s", schema_id, error)
+                await self.sleep(self.settings.engine.retry_max_s)
+            else:
+                return True
 
     def bury(self, slot: Slot, headers: Headers) -> None:
         """Put the original bytes on the dead-letter topic."""

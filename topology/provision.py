@@ -15,6 +15,7 @@ from topology.cluster import Cluster, ExistingTopic, TopicPlan
 
 POLL_S = 0.1
 CHANGELOG_BYTES = 1024 * 1024
+ENVELOPE_BYTES = 64 * 1024  # key, headers and batch around the largest value a stage may send
 
 
 def plan_of(topic: Topic[Any], kafka: KafkaSettings) -> TopicPlan:
@@ -100,4 +101,8 @@ def _delete_after(retention: timedelta | None) -> Mapping[str, str]:
 
 
 def _with_bounds(kept: Mapping[str, str], kafka: KafkaSettings, max_bytes: int) -> Mapping[str, str]:
-    return {**kept, "max.message.bytes": str(max_bytes), "min.insync.replicas": str(kafka.min_insync_replicas)}
+    return {
+        **kept,
+        "max.message.bytes": str(max_bytes + ENVELOPE_BYTES),
+        "min.insync.replicas": str(kafka.min_insync_replicas),
+    }
