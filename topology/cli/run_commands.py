@@ -1,6 +1,7 @@
 """`forgestream up` and `forgestream worker`."""
 
 import asyncio
+import logging
 import os
 import signal
 import threading
@@ -86,6 +87,8 @@ def _run(settings: Settings, units: Collection[Unit], *, as_json: bool) -> None:
     from streams.logs import configure  # noqa: PLC0415 - `--help` needs none of these
 
     configure(settings.telemetry)
+    # Milvus Lite reports calls it does not implement as errors; pymilvus goes on without them
+    logging.getLogger("grpc").setLevel(logging.CRITICAL)
     code = 0
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
