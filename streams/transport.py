@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import aiokafka
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 
 from streams.errors import StartRefused
 from streams.lanes import Received, TopicPartition
@@ -93,11 +94,13 @@ class Consumer(driver.Consumer):
     def resume(self, tp: TopicPartition) -> None:
         """Take the partition in again."""
         self.on_buffer_drop(self._faust(tp))
+        self._room.set()
 
-    def _faust(self, tp: TopicPartition) -> Any:  # noqa: ANN401 - Faust's own tuple type
-        return self._new_topicpartition(tp.topic, tp.partition)
+    def _faust(self, tp: TopicPartition) -> TP:
+        return TP(tp.topic, tp.partition)  # a client library's tuple is equal, but Faust asserts its own type
 
     async def _drain_messages(self, fetcher: Any) -> None:  # noqa: ANN401 - Faust's signature
+        self._room = asyncio.Event()
         self.engine.flow = self
         try:
             while not (self._stopped.is_set() or fetcher._stopped.is_set()):  # noqa: SLF001 - as Faust's own loop
@@ -107,6 +110,11 @@ class Consumer(driver.Consumer):
                 raise
 
     async def _take_once(self) -> None:
+        if self.flow_active and not self._get_active_partitions():
+            # Every partition is full, or none is assigned yet: Faust would look again in a second.
+            self._room.clear()
+            await self.wait(self._room.wait(), timeout=PAUSED_WAIT_S)
+            return
         records, active = await self._wait_next_records(PAUSED_WAIT_S if self._buffered_partitions else IDLE_WAIT_S)
         if not self.flow_active:
             # What was just fetched belongs to an assignment that is over: read again from the last commit.

@@ -1,6 +1,8 @@
 """Sending the demo's records the way any producer would."""
 
+import asyncio
 import time
+from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 from schemas.registry import SchemaSource, serde
@@ -21,6 +23,9 @@ class Sender:
         self._timeout_s = settings.engine.delivery_timeout_s
         self._schemas = schemas
         self._lost: list[str] = []
+        self._unconfirmed = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     async def __aenter__(self) -> Self:
         """Begin to send."""
@@ -39,6 +44,8 @@ class Sender:
         """Send bytes that need be no record of the topic."""
         stamp = b"%.3f" % (time.time() * 1000.0)
         headers = [(SENT_AT_HEADER, stamp)]
+        self._unconfirmed += 1
+        self._idle.clear()
         self._producer.produce(topic.name, value, key.encode(), on_delivery=self._on_delivery, headers=headers)
 
     async def confirmed(self) -> None:
@@ -47,10 +54,17 @@ class Sender:
         Raises:
             DeliveryFailed: it did not.
         """
-        unconfirmed = await self._producer.close(self._timeout_s)
-        if unconfirmed or self._lost:
-            raise DeliveryFailed(f"the broker did not take {unconfirmed + len(self._lost)} records {self._lost[:1]}")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._timeout_s):
+                await self._idle.wait()
+        if self._unconfirmed or self._lost:
+            raise DeliveryFailed(
+                f"the broker did not take {self._unconfirmed + len(self._lost)} records {self._lost[:1]}"
+            )
 
     def _on_delivery(self, error: object, _message: object) -> None:
+        self._unconfirmed -= 1
+        if not self._unconfirmed:
+            self._idle.set()
         if error is not None:
             self._lost.append(str(error))

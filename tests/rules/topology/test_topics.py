@@ -5,7 +5,7 @@ import pytest
 
 from schemas.records import Feedback, KnowledgeDocument, Origin, TextQuery
 from streams.settings import KafkaSettings
-from topology.provision import plan_of
+from topology.provision import ENVELOPE_BYTES, plan_of
 from topology.topics import REQUEST_KEY, Topics
 
 AT = datetime(2026, 11, 21, tzinfo=UTC)
@@ -109,6 +109,6 @@ def test_a_topic_that_is_not_compacted_is_kept_for_its_retention() -> None:
     assert plan.config == {
         "cleanup.policy": "delete",
         "retention.ms": str(24 * 3600 * 1000),
-        "max.message.bytes": str(TOPICS.tokens.max_message_bytes),
+        "max.message.bytes": str(TOPICS.tokens.max_message_bytes + ENVELOPE_BYTES),
         "min.insync.replicas": "2",
     }
