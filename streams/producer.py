@@ -74,7 +74,9 @@ class LibrdkafkaProducer:
     """Idempotent producer whose delivery reports are served while anything is outstanding, and only then."""
 
     def __init__(self, kafka: KafkaSettings, engine: EngineSettings) -> None:
-        self._producer = confluent_kafka.Producer(configuration(kafka, engine), logger=log)  # JSON lines like all others
+        self._producer = confluent_kafka.Producer(
+            configuration(kafka, engine), logger=log
+        )  # JSON lines like all others
         self._waiting: deque[tuple[str, bytes | None, bytes | None, int, OnDelivery, int, Headers]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
