@@ -1,14 +1,12 @@
 """The story of a run: the library is loaded, the questions are asked, what happened is judged."""
 
 import asyncio
-import secrets
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from schemas.ids import RANDOM_BYTES, uuid7
 from schemas.registry import SchemaSource
 from streams.settings import Settings
 from topology.contract import open_schemas
@@ -17,7 +15,7 @@ from topology.demo.ask import Sender
 from topology.demo.expect import Check, checks, finished
 from topology.demo.journeys import Story
 from topology.demo.observe import Observer
-from topology.demo.questions import DEADLINE, NOT_A_RECORD, SCRIPT, Asked, acts, text_query
+from topology.demo.questions import DEADLINE, NOT_A_RECORD, Asked, acts, scripted, text_query
 from topology.demo.screen import Screen
 from topology.reading import Span, open_reader
 from topology.topics import Topics
@@ -51,7 +49,9 @@ async def play(settings: Settings, screen: Screen) -> Sequence[Check]:
         observer = await _observed(stack, settings, topics, schemas)
         sender = await stack.enter_async_context(Sender(settings, schemas))
         run = Run(settings=settings, topics=topics, sender=sender, observer=observer, screen=screen)
-        script = await _ask(run) if await _load(run) else _script()
+        script = scripted()
+        if await _load(run):
+            await _ask(run, script)
         return await _judge(run, script)
 
 
@@ -96,41 +96,26 @@ async def _load(run: Run) -> bool:
     return done == len(documents)
 
 
-def _script() -> Sequence[Asked]:
-    """Return the questions with the ids they travel under."""
-    conversation = f"demo-{secrets.token_hex(4)}"
-    return [
-        Asked(
-            question=question,
-            request_id=uuid7(int(time.time() * 1000), secrets.token_bytes(RANDOM_BYTES)),
-            session_id=conversation if question.session else None,
-        )
-        for question in SCRIPT
-    ]
-
-
-async def _ask(run: Run) -> Sequence[Asked]:
+async def _ask(run: Run, script: Sequence[Asked]) -> None:
     """Ask act by act: what is asked at once is on its way at once. Nothing more is asked when an act does not end."""
-    script = _script()
     run.sender.send_bytes(run.topics.texts, "not-a-record", NOT_A_RECORD)
     for act in acts(script):
-        for asked in act:
-            run.sender.send(run.topics.texts, text_query(asked, datetime.now(UTC)))
+        for one in act:
+            run.sender.send(run.topics.texts, text_query(one, datetime.now(UTC)))
         if not await _watch(run, act):
             break
-    return script
 
 
 async def _watch(run: Run, act: Sequence[Asked]) -> bool:
     """Show the requests of an act until each has its result; False when there is no hope of one."""
     await run.sender.confirmed()
     answered = await run.observer.until(
-        lambda story: all(story.journey(asked.request_id).complete for asked in act),
+        lambda story: all(story.journey(one.request_id).complete for one in act),
         within_s=DEADLINE.total_seconds() + GRACE_S,
         moved=lambda story: run.screen.watching(act, story),
     )
-    for asked in act:
-        run.screen.ended(asked, run.observer.story.journey(asked.request_id))
+    for one in act:
+        run.screen.ended(one, run.observer.story.journey(one.request_id))
     return answered
 
 
@@ -141,6 +126,5 @@ async def _judge(run: Run, script: Sequence[Asked]) -> Sequence[Check]:
     await asyncio.sleep(SETTLE_S)
     story = run.observer.story
     judged = checks(story, script)
-    feedback = {"topic": run.topics.feedback.name, "dataforge_url": run.settings.dataforge.url}
-    run.screen.judged(script, story, judged, feedback)
+    run.screen.judged(script, story, judged, run.settings)
     return judged

@@ -1,13 +1,17 @@
 """What the demo asks: the script, and what has to become of each question."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from schemas.ids import RANDOM_BYTES, uuid7
 from schemas.records import Origin, TextQuery
 
 DEADLINE = timedelta(seconds=30)
+CONVERSATION = "demo-conversation"
+ID_EPOCH_MS = 1_795_219_200_000  # 2026-11-21
 NOT_A_RECORD = b'{"question": "this is JSON, and this topic carries Avro"}'
 
 
@@ -29,7 +33,7 @@ class Question:
     note: str = ""
     ending: Ending = Ending.ANSWERED
     document_id: str | None = None
-    session: str | None = None
+    in_conversation: bool = False
     model: str | None = None
     task: str | None = None
     temperature: float = 0.0
@@ -42,35 +46,35 @@ SCRIPT = (
     Question(
         number=1,
         domain="literary",
-        text="Why does Captain Ahab hunt the white whale?",
-        document_id="moby-dick",
+        text="Which novel is set in Macondo?",
+        document_id="magical-realism",
     ),
     Question(
         number=2,
         domain="market",
-        text="What happens to the prices of existing bonds when interest rates rise?",
-        document_id="bond-prices",
+        text="How long does it take to double my savings at 6 percent?",
+        document_id="rule-of-72",
     ),
     Question(
         number=3,
         domain="general",
-        text="Why do we always see the same side of the Moon?",
-        document_id="moon-near-side",
+        text="How do bees tell each other where flowers are?",
+        document_id="waggle-dance",
     ),
     Question(
         number=4,
         domain="literary",
-        text="Who wrote Frankenstein, and when did she begin it?",
-        document_id="frankenstein",
-        session="a-conversation",
+        text="How does Frankenstein's creature learn to speak?",
+        document_id="frankenstein-creature",
+        in_conversation=True,
         note="conversation, first turn",
     ),
     Question(
         number=5,
         domain="literary",
-        text="Does the creature in Frankenstein have a name?",
+        text="What does the creature demand of Victor Frankenstein?",
         document_id="frankenstein-creature",
-        session="a-conversation",
+        in_conversation=True,
         at_once=True,
         note="conversation, second turn: asked at the same moment, answered after the first",
     ),
@@ -85,7 +89,7 @@ SCRIPT = (
         domain="general",
         text="How many hearts does an octopus have?",
         document_id="octopus",
-        note="the same question again: its vector is remembered",
+        note="the same question again: its vector is remembered, its answer is written anew",
     ),
     Question(
         number=8,
@@ -100,7 +104,7 @@ SCRIPT = (
         domain="general",
         text="Which football club won the match in my home town last Sunday?",
         ending=Ending.UNFOUNDED,
-        note="nothing in the library answers this",
+        note="nothing in the library answers this: see what the judge makes of the answer",
     ),
     Question(
         number=10,
@@ -123,6 +127,29 @@ class Asked:
     question: Question
     request_id: str
     session_id: str | None
+
+
+def scripted(script: Sequence[Question] = SCRIPT) -> Sequence[Asked]:
+    """Return the questions with the ids they travel under.
+
+    The ids are the same in every run: they choose a prompt's marks and a model's seed, so the answers are the same too.
+    """
+    return [
+        Asked(
+            question=question,
+            request_id=uuid7(ID_EPOCH_MS, _digest(f"{question.text}#{_earlier(script, question)}")),
+            session_id=CONVERSATION if question.in_conversation else None,
+        )
+        for question in script
+    ]
+
+
+def _earlier(script: Sequence[Question], question: Question) -> int:
+    return sum(other.text == question.text and other.number < question.number for other in script)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()[:RANDOM_BYTES]
 
 
 def origin(asked: Asked, at: datetime) -> Origin:

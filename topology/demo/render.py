@@ -184,11 +184,12 @@ def _model(result: Result) -> Text:
     if result.decision is None:
         return Text()
     decision = result.decision
+    model = decision.model if decision.model == decision.provider else f"{decision.model} ({decision.provider})"
     speed = f"{result.output_tokens} tokens in {milliseconds(result.latency_ms)}"
-    lines = [f"{decision.model} ({decision.provider}), {speed}", *decision.reasons]
+    lines = [f"{model}, {speed}", f"chosen: {', '.join(decision.reasons).replace('_', ' ')}"]
     text = Text("\n".join(printable(line) for line in lines), style="dim")
     for what in result.degradations:
-        text.append(f"\ndegraded: {printable(what)}", style="not dim yellow")
+        text.append(f"\ndegraded: {printable(what).replace('_', ' ')}", style="not dim yellow")
     return text
 
 

@@ -39,8 +39,6 @@ async def run(settings: Settings, *, keep: bool, as_json: bool) -> bool:
                 raise
             screen.done("interrupted; everything is stopped", {})
             return False
-        finally:
-            screen.doing("stopping")
     if not met:
         sys.stderr.write(logs.text())
     return met
@@ -64,6 +62,7 @@ async def _story(settings: Settings, screen: Screen, *, keep: bool) -> bool:
             screen.staying(_how_to(up))
             with suppress(asyncio.CancelledError):
                 await up.wait()
+        screen.stopping()
         return met
 
 

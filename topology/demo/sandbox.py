@@ -10,6 +10,8 @@ from pathlib import Path
 from streams.settings import Settings
 from topology.cluster import Cluster
 
+VERDICTS_TO_LEAD = 2  # few questions are asked here; FORGESTREAM_RANK_MIN_SAMPLES is for real traffic
+
 
 @asynccontextmanager
 async def sandbox(settings: Settings) -> AsyncIterator[Settings]:
@@ -21,7 +23,8 @@ async def sandbox(settings: Settings) -> AsyncIterator[Settings]:
     with tempfile.TemporaryDirectory(prefix="forgestream-demo-", ignore_cleanup_errors=True) as folder:
         store = replace(settings.store, uri=str(Path(folder) / "milvus.db"), token="")
         embedded = replace(settings.embedded, data_dir="")
-        own = replace(settings, store=store, embedded=embedded)
+        rank = replace(settings.rank, min_samples=min(settings.rank.min_samples, VERDICTS_TO_LEAD))
+        own = replace(settings, store=store, embedded=embedded, rank=rank)
         if not settings.kafka.bootstrap:
             yield own
             return

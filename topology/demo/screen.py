@@ -13,10 +13,12 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from streams.settings import Settings
 from topology.demo import render, tables
 from topology.demo.expect import Check
 from topology.demo.journeys import Journey, Story
 from topology.demo.questions import Asked
+from topology.topics import Topics
 
 REDRAWS_PER_S = 12
 BYTES = 1_000_000
@@ -48,10 +50,11 @@ class Screen(Protocol):
     def ended(self, asked: Asked, journey: Journey) -> None:
         """A request has its result, or will not get one."""
 
-    def judged(
-        self, script: Sequence[Asked], story: Story, checks: Sequence[Check], feedback: Mapping[str, str]
-    ) -> None:
-        """The run is over. `feedback` has `topic` and `dataforge_url`."""
+    def judged(self, script: Sequence[Asked], story: Story, checks: Sequence[Check], settings: Settings) -> None:
+        """The run is over."""
+
+    def stopping(self) -> None:
+        """What remains is to stop everything."""
 
     def staying(self, how_to: Sequence[str]) -> None:
         """All stays up until it is interrupted; `how_to` are commands for another terminal."""
@@ -108,21 +111,23 @@ class RichScreen:
         """Print the request's panel."""
         self._print(render.request(asked, journey))
 
-    def judged(
-        self, script: Sequence[Asked], story: Story, checks: Sequence[Check], feedback: Mapping[str, str]
-    ) -> None:
+    def judged(self, script: Sequence[Asked], story: Story, checks: Sequence[Check], settings: Settings) -> None:
         """Print the tables."""
         self._live.update(Group(), refresh=True)
         self._print(
             Rule(style="dim"),
             tables.summary(script, story),
-            tables.champions(story.rankings),
+            tables.champions(story.rankings, min_samples=settings.rank.min_samples),
             tables.circuits(story.circuits),
             tables.dead_letters(story.dead_letters),
-            tables.feedback(story, topic=feedback["topic"], dataforge_url=feedback["dataforge_url"]),
+            tables.feedback(story, topic=_feedback_topic(settings), dataforge_url=settings.dataforge.url),
             Text(),
             tables.verdict(checks),
         )
+
+    def stopping(self) -> None:
+        """Show a spinner, where there is a terminal."""
+        self._live.update(Spinner("dots", Text("stopping", style="dim")), refresh=True)
 
     def staying(self, how_to: Sequence[str]) -> None:
         """Print the commands."""
@@ -182,9 +187,7 @@ class JsonScreen:
             },
         )
 
-    def judged(
-        self, script: Sequence[Asked], story: Story, checks: Sequence[Check], feedback: Mapping[str, str]
-    ) -> None:
+    def judged(self, script: Sequence[Asked], story: Story, checks: Sequence[Check], settings: Settings) -> None:
         """Tell the tables, what was left behind, and the verdict."""
         for ranking in story.rankings.values():
             self._line("champions", {"ranking": ranking})
@@ -193,10 +196,14 @@ class JsonScreen:
         for letter in story.dead_letters:
             fields = {name: getattr(letter, name) for name in ("topic", "partition", "offset", "stage", "error_code")}
             self._line("dead_letter", {**fields, "message": letter.message, "value_hex": letter.value.hex()})
-        self._line("feedback", {"records": len(story.feedback), **feedback})
+        facts = {"topic": _feedback_topic(settings), "dataforge_url": settings.dataforge.url}
+        self._line("feedback", {"records": len(story.feedback), **facts})
         for check in checks:
             self._line("check", {"name": check.name, "met": check.met, "detail": check.detail})
         self._line("verdict", {"met": all(check.met for check in checks), "questions": len(script)})
+
+    def stopping(self) -> None:
+        """Say nothing."""
 
     def staying(self, how_to: Sequence[str]) -> None:
         """Tell the commands."""
@@ -205,3 +212,7 @@ class JsonScreen:
     def _line(self, event: str, facts: Mapping[str, object]) -> None:
         self._out.write(orjson.dumps({"event": event, **facts}, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))
         self._out.flush()
+
+
+def _feedback_topic(settings: Settings) -> str:
+    return Topics.of(settings.kafka).feedback.name

@@ -17,9 +17,10 @@ from topology.demo.render import SCORE_WIDTH, STATUS, Meter, grade, milliseconds
 TABLE = {"box": box.SIMPLE_HEAD, "header_style": "dim", "padding": (0, 1), "expand": True}
 
 
-def champions(rankings: Mapping[str, Ranking]) -> RenderableType:
+def champions(rankings: Mapping[str, Ranking], *, min_samples: int) -> RenderableType:
     """Return the models of every cell, the leader marked."""
-    table = Table(title="Champions: what the learning unit now knows of each model", title_justify="left", **TABLE)  # type: ignore[arg-type]
+    title = f"Champions: who leads each cell; a model may lead from {min_samples} verdicts on"
+    table = Table(title=title, title_justify="left", **TABLE)  # type: ignore[arg-type]
     table.add_column("cell")
     table.add_column("model")
     table.add_column("moving score", width=SCORE_WIDTH)

@@ -27,15 +27,12 @@ from schemas.records import (
     TokenEventType,
 )
 from topology.demo.journeys import Seen
-from topology.demo.questions import NOT_A_RECORD, SCRIPT, Asked, Ending, origin, text_query
+from topology.demo.questions import NOT_A_RECORD, Asked, Ending, origin, scripted, text_query
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 START_MS = NOW.timestamp() * 1000
 NAMES = ("relevance", "correctness", "coherence", "policy_compliance", "context_overlap")
-ASKED = tuple(
-    Asked(question=question, request_id=f"request-{question.number}", session_id=question.session)
-    for question in SCRIPT
-)
+ASKED = tuple(scripted())
 PATH_MS = {
     "admit": 1.2,
     "embed": 4.1,

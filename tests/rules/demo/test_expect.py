@@ -51,7 +51,7 @@ def test_a_run_in_which_nothing_happened_meets_none() -> None:
         (changed(lambda r: replace(r, sources=()), 6), "octopus is not among its sources"),
         (
             changed(lambda r: replace(r, sources=samples.a_result(samples.ASKED[0]).sources), 9),
-            "question 9: it cites moby-dick",
+            "question 9: it cites magical-realism",
         ),
     ],
 )

@@ -7,13 +7,13 @@ from functools import reduce
 import pytest
 from rich.console import Console
 
+from streams.settings import Settings
 from tests.rules.demo import samples
 from topology.demo.expect import checks
 from topology.demo.journeys import Story, after
 from topology.demo.screen import JsonScreen, RichScreen, Screen
 
 STORY = reduce(after, samples.a_whole_run(), Story())
-FEEDBACK = {"topic": "feedback", "dataforge_url": ""}
 
 
 def play(screen: Screen) -> None:
@@ -26,7 +26,7 @@ def play(screen: Screen) -> None:
         screen.watching(samples.ASKED, Story())
         for asked in samples.ASKED:
             screen.ended(asked, STORY.journey(asked.request_id))
-        screen.judged(samples.ASKED, STORY, checks(STORY, samples.ASKED), FEEDBACK)
+        screen.judged(samples.ASKED, STORY, checks(STORY, samples.ASKED), Settings())
 
 
 @pytest.fixture(scope="module")
