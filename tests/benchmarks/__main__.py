@@ -3,6 +3,7 @@
 import argparse
 import os
 import platform
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from streams.settings import EmbeddedSettings
-from tests.benchmarks import drain, pipeline, steady
+from tests.benchmarks import drain, encoders, pipeline, steady
 from tests.benchmarks.outcome import Run, Table, tabulate
 from tests.benchmarks.peers import python_of_peers, versions
 from tests.benchmarks.plan import Bench, Plan, Unfinished
@@ -36,6 +37,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--worker", action="append", default=[], metavar="NAME", help="worker, may be repeated")
     parser.add_argument("--quick", action="store_true", help="a tenth of the records, one run")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each worker (default 3)")
+    parser.add_argument("--oracle", default="", metavar="PYTHON", help="one that has sentence-transformers")
     parser.add_argument("--out", type=Path, default=None, help="Markdown file; docs/benchmarks.md after a whole run")
     return parser.parse_args(arguments)
 
@@ -88,17 +90,19 @@ def measure(plan: Plan, workers: Sequence[str], repeat: int, console: Console) -
     )
 
 
-def plans(bench: Bench, divisor: int) -> Iterator[Plan]:
+def plans(bench: Bench, divisor: int, oracle: str) -> Iterator[Plan]:
     """Yield every scenario, in the order of the report."""
     for scenario in scenarios(divisor=divisor):
         yield drain.plan(bench, scenario)
     yield from steady.plans(bench, divisor=divisor)
     yield from pipeline.plans(bench, divisor=divisor)
+    yield from encoders.plans(oracle)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Measure, print, write."""
     chosen = options(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that broker and workers end too
     console = Console() if sys.stdout.isatty() else Console(width=140)
     peer_python = python_of_peers(cache_directory("", os.environ))
     repeat, divisor = (1, QUICK_DIVISOR) if chosen.quick else (chosen.repeat, 1)
@@ -107,7 +111,7 @@ def main(arguments: Sequence[str]) -> int:
     with broker() as bootstrap, tempfile.TemporaryDirectory(prefix="forgestream-bench-") as logs:
         cluster = Cluster(bootstrap)
         bench = Bench(cluster, pythons, Path(logs))
-        for plan in plans(bench, divisor):
+        for plan in plans(bench, divisor, chosen.oracle):
             if chosen.only and plan.name not in chosen.only:
                 continue
             if chosen.worker and not set(chosen.worker) & set(plan.workers):
