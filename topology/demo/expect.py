@@ -1,5 +1,6 @@
 """What has to have happened: the demo is a test, and these are its assertions."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -111,12 +112,20 @@ def _answers(story: Story, script: Sequence[Asked]) -> Sequence[Result]:
 
 
 def _champions(story: Story, script: Sequence[Asked]) -> Check:
-    judged = {(r.decision.cell, r.decision.model) for r in _answers(story, script) if r.decision}
-    ranked = {(cell, standing.model) for cell, ranking in story.rankings.items() for standing in ranking.standings}
-    missing = judged - ranked
-    detail = ", ".join(f"{model} in {cell}" for cell, model in sorted(missing)) if judged else "no answer was judged"
-    name = "every model that answered has a standing in its cell"
-    return Check(name=name, met=bool(judged) and not missing, detail=detail)
+    judged = Counter((r.decision.cell, r.decision.model) for r in _answers(story, script) if r.decision)
+    counted = {
+        (cell, standing.model): standing.samples
+        for cell, ranking in story.rankings.items()
+        for standing in ranking.standings
+    }
+    wrong = [
+        f"{model} in {cell}: {counted.get((cell, model), 0)} of {answers}"
+        for (cell, model), answers in sorted(judged.items())
+        if counted.get((cell, model)) != answers
+    ]
+    detail = "; ".join(wrong) if judged else "no answer was judged"
+    name = "every answer was counted once in the standing of its model"
+    return Check(name=name, met=bool(judged) and not wrong, detail=detail)
 
 
 def _circuits(story: Story, script: Sequence[Asked]) -> Check:

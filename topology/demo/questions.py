@@ -46,8 +46,8 @@ SCRIPT = (
     Question(
         number=1,
         domain="literary",
-        text="Which novel is set in Macondo?",
-        document_id="magical-realism",
+        text="Who is the narrator aboard the Pequod?",
+        document_id="moby-dick",
     ),
     Question(
         number=2,
@@ -58,8 +58,8 @@ SCRIPT = (
     Question(
         number=3,
         domain="general",
-        text="How do bees tell each other where flowers are?",
-        document_id="waggle-dance",
+        text="Why is the blood of an octopus blue?",
+        document_id="octopus",
     ),
     Question(
         number=4,
@@ -81,14 +81,14 @@ SCRIPT = (
     Question(
         number=6,
         domain="general",
-        text="How many hearts does an octopus have?",
-        document_id="octopus",
+        text="Where does the word vaccine come from?",
+        document_id="smallpox-vaccine",
     ),
     Question(
         number=7,
         domain="general",
-        text="How many hearts does an octopus have?",
-        document_id="octopus",
+        text="Where does the word vaccine come from?",
+        document_id="smallpox-vaccine",
         note="the same question again: its vector is remembered, its answer is written anew",
     ),
     Question(

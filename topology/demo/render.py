@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.records import Result, Score, ScoreStatus, Status
-from topology.demo.journeys import Journey, Step, Story
+from topology.demo.journeys import PATH, Journey, Step, Story
 from topology.demo.questions import Asked
 
 COLOURS = {
@@ -104,6 +104,23 @@ def shares(parts: Sequence[float], width: int) -> Sequence[int]:
 def colour(stage: str) -> str:
     """Return the colour of a stage, the same wherever it is shown."""
     return COLOURS.get(stage, "white")
+
+
+def introduction() -> RenderableType:
+    """Return what is about to be seen; the colours are those of the bars below."""
+    path = Text(" → ", style="dim").join(
+        [
+            Text("texts", style="bold"),
+            *(Text(stage, style=colour(stage)) for stage in PATH),
+            Text("results", style="bold"),
+        ]
+    )
+    return Group(
+        Text("forgestream: a question on Kafka in, a grounded answer out", style="bold"),
+        path,
+        Text("Everything is real and on this machine: Kafka, MiniLM, Milvus Lite, SmolLM2-135M.", style="dim"),
+        Text(),
+    )
 
 
 def request(asked: Asked, journey: Journey) -> RenderableType:

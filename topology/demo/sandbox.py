@@ -1,5 +1,6 @@
 """Where the demo runs: nothing it makes is left, and nothing of somebody else's is touched."""
 
+import os
 import secrets
 import tempfile
 from collections.abc import AsyncIterator
@@ -24,7 +25,9 @@ async def sandbox(settings: Settings) -> AsyncIterator[Settings]:
         store = replace(settings.store, uri=str(Path(folder) / "milvus.db"), token="")
         embedded = replace(settings.embedded, data_dir="")
         rank = replace(settings.rank, min_samples=min(settings.rank.min_samples, VERDICTS_TO_LEAD))
-        own = replace(settings, store=store, embedded=embedded, rank=rank)
+        # broker, stages and model share this machine: a model that takes all its cores waits for itself
+        route = replace(settings.route, threads=min(settings.route.threads, max(1, (os.cpu_count() or 2) // 2)))
+        own = replace(settings, store=store, embedded=embedded, rank=rank, route=route)
         if not settings.kafka.bootstrap:
             yield own
             return

@@ -69,7 +69,8 @@ class RichScreen:
         self._said = ""
 
     def __enter__(self) -> Self:
-        """Begin to redraw, if this is a terminal."""
+        """Say what is about to be seen, and begin to redraw if this is a terminal."""
+        self._print(render.introduction())
         if self._console.is_terminal:
             self._live.start()
         return self

@@ -14,7 +14,14 @@ from topology.demo.journeys import DeadLetter, Story
 from topology.demo.questions import Asked
 from topology.demo.render import SCORE_WIDTH, STATUS, Meter, grade, milliseconds, printable
 
-TABLE = {"box": box.SIMPLE_HEAD, "header_style": "dim", "padding": (0, 1), "expand": True}
+TABLE = {
+    "box": box.SIMPLE_HEAD,
+    "header_style": "dim",
+    "padding": (0, 1),
+    "pad_edge": False,
+    "expand": True,
+    "title_style": "bold",
+}
 
 
 def champions(rankings: Mapping[str, Ranking], *, min_samples: int) -> RenderableType:
@@ -63,7 +70,7 @@ def dead_letters(letters: Iterable[DeadLetter]) -> RenderableType:
     table.add_column("why, and its first bytes", ratio=1)
     for letter in letters:
         why = Group(Text(printable(letter.message)), Text(printable(repr(letter.value[:72])), style="dim"))
-        place = f"{letter.topic}[{letter.partition}]@{letter.offset}"
+        place = f"{letter.topic}-{letter.partition}@{letter.offset}"
         table.add_row(printable(place), printable(letter.stage), printable(letter.error_code), why)
     return table
 

@@ -128,7 +128,7 @@ def an_error(number: int) -> ErrorReport:
 
 def a_ranking() -> Ranking:
     standings = tuple(
-        ModelStanding(model=model, score=score, samples=4, recent=(score,), peak=score, low=score, as_of=NOW)
+        ModelStanding(model=model, score=score, samples=9, recent=(score,), peak=score, low=score, as_of=NOW)
         for model, score in (("extractive", 0.62), ("smollm2", 0.81))
     )
     return Ranking(

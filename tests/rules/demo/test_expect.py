@@ -48,10 +48,10 @@ def test_a_run_in_which_nothing_happened_meets_none() -> None:
         (changed(lambda r: replace(r, errors=r.errors[:2]), 10), "2 of 5 problems are listed"),
         (changed(lambda r: replace(r, text=" \n"), 3), "question 3: its status is ok"),
         (changed(lambda r: replace(r, scores=r.scores[:4]), 1), "question 1: it has 4 scores"),
-        (changed(lambda r: replace(r, sources=()), 6), "octopus is not among its sources"),
+        (changed(lambda r: replace(r, sources=()), 6), "smallpox-vaccine is not among its sources"),
         (
             changed(lambda r: replace(r, sources=samples.a_result(samples.ASKED[0]).sources), 9),
-            "question 9: it cites magical-realism",
+            "question 9: it cites moby-dick",
         ),
     ],
 )
@@ -96,6 +96,14 @@ def test_an_open_circuit_is_noticed() -> None:
     events = [*samples.a_whole_run(), samples.seen(samples.a_circuit(open_until=samples.LATER))]
 
     assert unmet(events) == ["every circuit is closed: open: llamacpp"]
+
+
+def test_a_verdict_counted_twice_is_noticed() -> None:
+    ranking = samples.a_ranking()
+    standings = tuple(replace(standing, samples=standing.samples + 1) for standing in ranking.standings)
+    events = [*samples.a_whole_run(), samples.seen(replace(ranking, standings=standings))]
+
+    assert any("smollm2 in literary/analysis: 10 of 9" in found for found in unmet(events))
 
 
 def test_questions_alone_are_not_the_end_of_a_run() -> None:

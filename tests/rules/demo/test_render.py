@@ -110,7 +110,7 @@ def test_an_open_circuit_is_told_with_its_last_error() -> None:
 def test_a_dead_letter_shows_its_place_and_its_first_bytes() -> None:
     text = shown(tables.dead_letters(STORY.dead_letters))
 
-    assert "texts[2]@7" in text
+    assert "texts-2@7" in text
     assert "undecodable" in text
     assert "this topic carries Avro" in text
 
