@@ -20,9 +20,9 @@ class Check:
     detail: str = ""
 
 
-def finished(story: Story, script: Sequence[Asked]) -> bool:
-    """Whether everything the demo waits for has been seen."""
-    return all(check.met for check in checks(story, script))
+def settled(story: Story, script: Sequence[Asked]) -> bool:
+    """Whether all that follows the answers has been seen; nothing better will come then."""
+    return all(check.met for check in _consequences(story, script))
 
 
 def checks(story: Story, script: Sequence[Asked]) -> Sequence[Check]:
@@ -32,11 +32,12 @@ def checks(story: Story, script: Sequence[Asked]) -> Sequence[Check]:
         *(_endings(story, ending, script) for ending in Ending),
         _conversation(story, script),
         _twins(story, script),
-        _dead_letter(story),
-        _champions(story, script),
-        _circuits(story, script),
-        _feedback(story, script),
+        *_consequences(story, script),
     ]
+
+
+def _consequences(story: Story, script: Sequence[Asked]) -> Sequence[Check]:
+    return [_dead_letter(story), _champions(story, script), _circuits(story, script), _feedback(story, script)]
 
 
 def _one_result_each(story: Story, script: Sequence[Asked]) -> Check:

@@ -12,7 +12,7 @@ from streams.settings import Settings
 from topology.contract import open_schemas
 from topology.demo import library
 from topology.demo.ask import Sender
-from topology.demo.expect import Check, checks, finished
+from topology.demo.expect import Check, checks, settled
 from topology.demo.journeys import Story
 from topology.demo.observe import Observer
 from topology.demo.questions import DEADLINE, NOT_A_RECORD, Asked, acts, scripted, text_query
@@ -122,7 +122,7 @@ async def _watch(run: Run, act: Sequence[Asked]) -> bool:
 async def _judge(run: Run, script: Sequence[Asked]) -> Sequence[Check]:
     """Wait for what follows the answers, and compare everything with what was expected."""
     run.screen.doing("waiting for what the answers teach: champions, circuits, feedback")
-    await run.observer.until(lambda story: finished(story, script), within_s=LEARNING_S, moved=lambda _: None)
+    await run.observer.until(lambda story: settled(story, script), within_s=LEARNING_S, moved=lambda _: None)
     await asyncio.sleep(SETTLE_S)
     story = run.observer.story
     judged = checks(story, script)

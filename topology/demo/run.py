@@ -96,6 +96,6 @@ def _how_to(up: Running) -> Sequence[str]:
     return [
         f"export FORGESTREAM_KAFKA={kafka.bootstrap}",
         *prefix,
-        'forgestream produce texts --query "When are the tides highest?"',
-        "forgestream tail results dead-letters",
+        'forgestream produce texts --query "When are the tides highest?" --wait',
+        "forgestream tail results dead-letters --from beginning",
     ]

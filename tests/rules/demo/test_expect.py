@@ -8,7 +8,7 @@ import pytest
 
 from schemas.records import Result, Status, TextQuery
 from tests.rules.demo import samples
-from topology.demo.expect import Check, checks, finished
+from topology.demo.expect import Check, checks, settled
 from topology.demo.journeys import Seen, Story, after
 
 
@@ -33,7 +33,7 @@ def changed(change: Callable[[Result], Result], number: int) -> list[Seen]:
 
 def test_a_good_run_meets_every_expectation() -> None:
     assert unmet(samples.a_whole_run()) == []
-    assert finished(reduce(after, samples.a_whole_run(), Story()), samples.ASKED)
+    assert settled(reduce(after, samples.a_whole_run(), Story()), samples.ASKED)
 
 
 def test_a_run_in_which_nothing_happened_meets_none() -> None:
@@ -109,4 +109,4 @@ def test_a_verdict_counted_twice_is_noticed() -> None:
 def test_questions_alone_are_not_the_end_of_a_run() -> None:
     asked = [event for event in samples.a_whole_run() if isinstance(event.record, TextQuery)]
 
-    assert not finished(reduce(after, asked, Story()), samples.ASKED)
+    assert not settled(reduce(after, asked, Story()), samples.ASKED)
