@@ -108,9 +108,12 @@ def main(arguments: Sequence[str]) -> int:
     repeat, divisor = (1, QUICK_DIVISOR) if chosen.quick else (chosen.repeat, 1)
     pythons = dict.fromkeys(("forgestream", "librdkafka", "plain_faust"), sys.executable) | {"quix": peer_python}
     tables: list[Table] = []
+    failed: list[str] = []
     with broker() as bootstrap, tempfile.TemporaryDirectory(prefix="forgestream-bench-") as logs:
         cluster = Cluster(bootstrap)
         bench = Bench(cluster, pythons, Path(logs))
+        whole = not (chosen.only or chosen.worker or chosen.quick)
+        out = chosen.out or (REPOSITORY / "docs" / "benchmarks.md" if whole else None)
         for plan in plans(bench, divisor, chosen.oracle):
             if chosen.only and plan.name not in chosen.only:
                 continue
@@ -120,15 +123,15 @@ def main(arguments: Sequence[str]) -> int:
                 tables.append(measure(plan, chosen.worker, repeat, console))
             except Unfinished as unfinished:
                 console.print(f"{plan.name}: {unfinished}", style="red", markup=False)
-                return 1
+                failed.append(plan.name)
+                continue
             show(console, tables[-1])
+            if out is not None:
+                write(out, facts(peer_python, cluster), tables)
         bench.close()
-        whole = not (chosen.only or chosen.worker or chosen.quick)
-        out = chosen.out or (REPOSITORY / "docs" / "benchmarks.md" if whole else None)
-        if out is not None:
-            write(out, facts(peer_python, cluster), tables)
-            console.print(f"written: {out}")
-    return 0
+    if failed:
+        console.print(f"not measured: {', '.join(failed)}", style="red")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
