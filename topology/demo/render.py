@@ -118,7 +118,7 @@ def introduction() -> RenderableType:
     return Group(
         Text("forgestream: a question on Kafka in, a grounded answer out", style="bold"),
         path,
-        Text("Everything is real and on this machine: Kafka, MiniLM, Milvus Lite, SmolLM2-135M.", style="dim"),
+        Text("Nothing is simulated, and nothing is left behind.", style="dim"),
         Text(),
     )
 
