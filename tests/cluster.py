@@ -36,11 +36,6 @@ class Cluster:
         self._admin = AdminClient({"bootstrap.servers": bootstrap})
         self._partitions: dict[str, int] = {}
 
-    def version(self) -> str:
-        """Return the broker id and how it names the cluster, for the record."""
-        described = self._admin.describe_cluster().result(TIMEOUT_S)
-        return f"cluster {described.cluster_id}, {len(described.nodes)} broker(s)"
-
     def create(self, topics: Iterable[str], partitions: int, **config: str) -> None:
         """Create topics and wait until they can be used; a setting of Kafka is written with underscores for dots."""
         names = list(topics)
