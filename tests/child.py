@@ -19,6 +19,7 @@ class Child:
     def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
         self.log = log
         self._environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **(environment or {})}
+        self._environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed worker has its bytecode
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
 
