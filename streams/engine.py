@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from schemas.codec import SchemaUnknown, Serde, origin_of
-from schemas.records import Origin, Result
+from schemas.codec import SchemaUnknown, Serde
+from schemas.records import Result
 from schemas.registry import RegistryRefused, RegistryUnavailable, SchemaSource, serde
 from streams.errors import DeliveryFailed
 from streams.guard import Guard, Stage, StageCounts
@@ -108,10 +108,6 @@ class Engine:
             found = self._serdes[topic.name] = serde(self._schemas, topic.name, topic.record)
         return found
 
-    def origin_of(self, value: bytes) -> Origin | None:
-        """Read who asked from bytes that may be damaged."""
-        return origin_of(value)
-
     def take(self, tp: TopicPartition, batch: Iterable[Received]) -> bool:
         """Begin to handle a batch of one partition. Returns False when the partition was paused."""
         if self._draining:
@@ -121,7 +117,6 @@ class Engine:
             window = self._windows[tp] = self._open(tp)
         went = window.offer(batch)
         current.set(None)
-        self.producer.serve()
         if not went and window.paused and self.flow is not None:
             self.flow.pause(tp)
         return went
@@ -151,7 +146,6 @@ class Engine:
         while any(window.busy for window in self._windows.values()):
             if self.loop.time() >= deadline:
                 return False
-            self.producer.serve()
             await asyncio.sleep(0.005)
         return True
 

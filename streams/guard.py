@@ -7,10 +7,11 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from schemas.codec import RecordUndecodable, RecordUnencodable, SchemaUnknown, Serde
+from schemas.codec import RecordUndecodable, RecordUnencodable, SchemaUnknown, Serde, origin_of
 from streams.deadletter import dead_letter_headers, failed_result
 from streams.errors import (
     DeadlineExceeded,
@@ -120,12 +121,10 @@ class Guard:
 
     def _attempt_now(self, scope: Scope) -> PipelineError | None:
         try:
-            scope.traceparent = header(scope.slot.received.headers, TRACEPARENT) or b""
-            with self._engine.tracing.span(
-                self._stage.name, self._engine.group, scope.slot.received, scope.traceparent
-            ):
+            record = self._read(scope)
+            with self._span(scope):
                 outbox = Outbox(self._engine, scope)
-                self._call(scope, outbox)
+                self._call(scope, record, outbox)
                 outbox.send()
         except Exception as error:  # noqa: BLE001 - the guard: every exception becomes an error of the taxonomy
             return _classified(error, self._stage.name)
@@ -134,13 +133,11 @@ class Guard:
 
     async def _attempt(self, scope: Scope) -> PipelineError | None:
         try:
-            self._read_context(scope)
-            with self._engine.tracing.span(
-                self._stage.name, self._engine.group, scope.slot.received, scope.traceparent
-            ):
+            record = self._read(scope)
+            with self._span(scope):
                 outbox = Outbox(self._engine, scope)
                 async with asyncio.timeout(self._seconds_left(scope)) as limit:
-                    waiting = self._call(scope, outbox)
+                    waiting = self._call(scope, record, outbox)
                     if waiting is not None:
                         await waiting
                 outbox.send()
@@ -155,17 +152,29 @@ class Guard:
         self.counts.handled += 1
         return None
 
-    def _call(self, scope: Scope, outbox: Outbox) -> Awaitable[None] | None:
+    def _read(self, scope: Scope) -> Any:  # noqa: ANN401 - of the topic's type
+        """Decode the record, None for a tombstone, and note who asked."""
         received = scope.slot.received
         reads = self._stage.inputs[received.topic]
+        scope.traceparent = header(received.headers, TRACEPARENT) or b""
         if received.value is None:
-            return self._call_tombstone(received.key, outbox)
+            return None
         record = reads.serde.decode(received.value)
         if reads.has_origin:
             scope.origin = record.origin
             scope.traceparent = scope.traceparent or root_traceparent(record.origin)
             if reads.topic.ends_request and record.origin.deadline <= self._engine.clock.now():
                 raise _expired(scope)
+        return record
+
+    def _span(self, scope: Scope) -> AbstractContextManager[object]:
+        return self._engine.tracing.span(
+            self._stage.name, self._engine.group, scope.slot.received, scope.traceparent
+        )
+
+    def _call(self, scope: Scope, record: Any, outbox: Outbox) -> Awaitable[None] | None:  # noqa: ANN401 - as above
+        if record is None:
+            return self._call_tombstone(scope.slot.received.key, outbox)
         return self._stage.handler(record, outbox)
 
     def _call_tombstone(self, key: bytes | None, outbox: Outbox) -> Awaitable[None] | None:
@@ -175,14 +184,6 @@ class Guard:
             return self._stage.tombstone(key.decode(), outbox)
         except UnicodeDecodeError as error:
             raise Undecodable("the key of a tombstone is not UTF-8") from error
-
-    def _read_context(self, scope: Scope) -> None:
-        """Read origin and trace before the span starts and the deadline is set."""
-        received = scope.slot.received
-        reads = self._stage.inputs[received.topic]
-        scope.traceparent = header(received.headers, TRACEPARENT) or b""
-        if reads.has_origin and received.value is not None and scope.origin is None:
-            scope.origin = self._engine.origin_of(received.value)
 
     def _seconds_left(self, scope: Scope) -> float | None:
         reads = self._stage.inputs[scope.slot.received.topic]
@@ -232,7 +233,7 @@ class Guard:
 
     def _origin(self, scope: Scope) -> "Origin | None":
         value = scope.slot.received.value
-        return scope.origin or (self._engine.origin_of(value) if value is not None else None)
+        return scope.origin or (origin_of(value) if value is not None else None)
 
 
 def _expired(scope: Scope) -> DeadlineExceeded:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import confluent_kafka
 
@@ -16,7 +16,8 @@ Headers = Sequence[tuple[str, bytes]]
 log = logging.getLogger("forgestream.producer")
 
 POLL_S = 0.002
-MESSAGE_MAX_BYTES = 16 * 1024 * 1024 + 64 * 1024
+ENVELOPE_BYTES = 64 * 1024  # key, headers and batch around the largest value a stage may send
+MESSAGE_MAX_BYTES = 16 * 1024 * 1024 + ENVELOPE_BYTES
 
 
 class Producer(Protocol):
@@ -34,9 +35,6 @@ class Producer(Protocol):
         partition: int = -1,
     ) -> None:
         """Send one record. `on_delivery(error, message)` is called on the loop, `error` None when the broker has confirmed it."""
-
-    def serve(self) -> None:
-        """Run the delivery reports that have arrived."""
 
 
 def connection(kafka: KafkaSettings) -> dict[str, str]:
@@ -70,14 +68,25 @@ def configuration(kafka: KafkaSettings, engine: EngineSettings) -> dict[str, Any
     }
 
 
+class Outgoing(NamedTuple):
+    """A record on its way, in the order of librdkafka's parameters."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None
+    partition: int
+    callback: OnDelivery
+    on_delivery: OnDelivery
+    timestamp_ms: int
+    headers: list[tuple[str, bytes]]
+
+
 class LibrdkafkaProducer:
     """Idempotent producer whose delivery reports are served while anything is outstanding, and only then."""
 
     def __init__(self, kafka: KafkaSettings, engine: EngineSettings) -> None:
-        self._producer = confluent_kafka.Producer(
-            configuration(kafka, engine), logger=log
-        )  # JSON lines like all others
-        self._waiting: deque[tuple[str, bytes | None, bytes | None, int, OnDelivery, int, Headers]] = deque()
+        self._producer = confluent_kafka.Producer(configuration(kafka, engine), logger=log)
+        self._waiting: deque[Outgoing] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -93,22 +102,10 @@ class LibrdkafkaProducer:
         partition: int = -1,
     ) -> None:
         """Send one record; when the local queue is full it waits its turn, in order."""
-        if self._waiting:
-            self._waiting.append((topic, value, key, partition, on_delivery, timestamp_ms, headers))
-        else:
-            try:
-                self._producer.produce(
-                    topic, value, key, partition, on_delivery, on_delivery, timestamp_ms, list(headers)
-                )
-            except BufferError:
-                self._waiting.append((topic, value, key, partition, on_delivery, timestamp_ms, headers))
-            except confluent_kafka.KafkaException as error:
-                on_delivery(error, None)
+        outgoing = Outgoing(topic, value, key, partition, on_delivery, on_delivery, timestamp_ms, list(headers))
+        if self._waiting or not self._takes(outgoing):
+            self._waiting.append(outgoing)
         self._arm()
-
-    def serve(self) -> None:
-        """Run the delivery reports that have arrived and send what waited for room."""
-        self._producer.poll(0)
 
     async def close(self, timeout_s: float) -> int:
         """Wait for outstanding deliveries; returns how many are still unconfirmed."""
@@ -125,6 +122,16 @@ class LibrdkafkaProducer:
             await asyncio.to_thread(self._producer.close)  # its threads would go on asking for the broker
         return unconfirmed
 
+    def _takes(self, outgoing: Outgoing) -> bool:
+        """Hand a record to librdkafka; False when its queue is full. A record it refuses has its report at once."""
+        try:
+            self._producer.produce(*outgoing)
+        except BufferError:
+            return False
+        except confluent_kafka.KafkaException as error:
+            outgoing.on_delivery(error, None)
+        return True
+
     def _arm(self) -> None:
         if self._timer is not None:  # a delivery report may have produced, and armed, in the middle of a tick
             return
@@ -135,16 +142,7 @@ class LibrdkafkaProducer:
     def _tick(self, *, rearm: bool = True) -> None:
         self._timer = None
         self._producer.poll(0)
-        while self._waiting:
-            topic, value, key, partition, on_delivery, timestamp_ms, headers = self._waiting[0]
-            try:
-                self._producer.produce(
-                    topic, value, key, partition, on_delivery, on_delivery, timestamp_ms, list(headers)
-                )
-            except BufferError:
-                break
-            except confluent_kafka.KafkaException as error:
-                on_delivery(error, None)
+        while self._waiting and self._takes(self._waiting[0]):
             self._waiting.popleft()
         if rearm and (self._waiting or len(self._producer)):
             self._arm()

@@ -132,7 +132,7 @@ class EngineSettings:
     max_partition_fetch_mb: float = setting(
         8.0, "Most bytes of one fetch per partition", unit="MiB", least=0.1, why="a 1 MiB fetch starves the direct path"
     )
-    linger_ms: float = setting(2.0, "Producer's linger.ms: batching against latency", unit="ms", least=0)
+    linger_ms: float = setting(0.0, "Producer's linger.ms: batching against latency", unit="ms", least=0)
     compression: str = setting("lz4", "Producer's compression.type", choices=("none", "gzip", "snappy", "lz4", "zstd"))
     delivery_timeout_s: float = setting(
         120.0, "Producer's delivery.timeout.ms; beyond it the worker stops and reads again", unit="s", least=1

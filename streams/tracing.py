@@ -1,5 +1,6 @@
 """W3C trace context through Kafka headers; spans only where an exporter is configured."""
 
+import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from streams.lanes import Received
 
 TRACEPARENT = "traceparent"
+_TRACE_ID = re.compile(r"(?!0+$)[0-9a-f]{32}")
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 
@@ -27,9 +29,7 @@ def header(headers: Sequence[tuple[str, bytes]], name: str) -> bytes | None:
 def root_traceparent(origin: "Origin") -> bytes:
     """Return the trace of a request that came without one: its UUID is the trace id, so that logs and traces meet."""
     digits = origin.request_id.replace("-", "").lower()
-    if len(digits) != 32 or not all(digit in "0123456789abcdef" for digit in digits) or digits == "0" * 32:  # noqa: PLR2004 - W3C
-        return b""
-    return f"00-{digits}-{digits[16:]}-00".encode()
+    return f"00-{digits}-{digits[16:]}-00".encode() if _TRACE_ID.fullmatch(digits) else b""
 
 
 class Tracing:

@@ -94,9 +94,6 @@ class MemoryProducer:
         if not self.dead:
             self.queue.append((topic, key, value, headers, timestamp_ms, partition, on_delivery))
 
-    def serve(self) -> None:
-        """Do nothing: reports come with the move that stores."""
-
     @property
     def ready(self) -> bool:
         """True when the next output can be stored."""

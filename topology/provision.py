@@ -9,13 +9,13 @@ from datetime import timedelta
 from typing import Any
 
 from streams.errors import StartRefused
+from streams.producer import ENVELOPE_BYTES
 from streams.settings import KafkaSettings
 from streams.topic import Topic
 from topology.cluster import Cluster, ExistingTopic, TopicPlan
 
 POLL_S = 0.1
 CHANGELOG_BYTES = 1024 * 1024
-ENVELOPE_BYTES = 64 * 1024  # key, headers and batch around the largest value a stage may send
 
 
 def plan_of(topic: Topic[Any], kafka: KafkaSettings) -> TopicPlan:

@@ -50,10 +50,6 @@ class MemoryProducer:
         if self.confirms:
             asyncio.get_running_loop().call_soon(self.confirm)
 
-    def serve(self) -> None:
-        if self.confirms:
-            self.confirm()
-
     def confirm(self) -> None:
         """Tell every waiting record that the broker has it."""
         while self._reports:
