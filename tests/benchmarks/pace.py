@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from tests.benchmarks.load import Record
 from tests.cluster import Cluster
 
-WARM_UP = 100  # records before those that count: imports, connections, first rebalance
+WARM_UP_S = 5  # before what counts: imports, connections, first rebalance, the broker's own compiler
 LATEST_S = 60.0
 
 
@@ -26,6 +26,11 @@ class Course:
     record: Callable[[int], Record]
     sequence_of: Callable[[bytes], int | None]  # None for a record that was not sent here
 
+    @property
+    def warm_up(self) -> int:
+        """Records before those that count."""
+        return int(self.per_s * WARM_UP_S)
+
 
 class Unanswered(RuntimeError):
     """Results did not come."""
@@ -37,7 +42,7 @@ def latencies_ms(cluster: Cluster, course: Course, on_warm: Callable[[], None]) 
     Raises:
         Unanswered: some result did not come in time.
     """
-    total = WARM_UP + course.records
+    total = course.warm_up + course.records
     here: dict[int, float] = {}
     warm, done = threading.Event(), threading.Event()
     reader = threading.Thread(target=_receive, args=(cluster, course, here, (warm, done)), daemon=True)
@@ -45,15 +50,15 @@ def latencies_ms(cluster: Cluster, course: Course, on_warm: Callable[[], None]) 
     producer = Producer(
         {"bootstrap.servers": cluster.bootstrap, "acks": "all", "linger.ms": 0, "partitioner": "murmur2_random"}
     )
-    due = _send(producer, course, range(WARM_UP))
+    due = _send(producer, course, range(course.warm_up))
     if not warm.wait(LATEST_S):
-        raise Unanswered(f"{len(here)} of {WARM_UP} results of the warm-up")
+        raise Unanswered(f"{len(here)} of {course.warm_up} results of the warm-up")
     on_warm()
-    due |= _send(producer, course, range(WARM_UP, total))
+    due |= _send(producer, course, range(course.warm_up, total))
     if not done.wait(LATEST_S):
         raise Unanswered(f"{len(here)} of {total} results")
     reader.join()
-    return [(here[sequence] - due[sequence]) * 1000 for sequence in range(WARM_UP, total)]
+    return [(here[sequence] - due[sequence]) * 1000 for sequence in range(course.warm_up, total)]
 
 
 def _send(producer: Producer, course: Course, sequences: range) -> dict[int, float]:
@@ -76,15 +81,15 @@ def _receive(
     consumer = Consumer({"bootstrap.servers": cluster.bootstrap, "group.id": "pace", "enable.auto.commit": False})
     consumer.assign([TopicPartition(course.writes, number, 0) for number in range(course.partitions)])
     deadline = time.monotonic() + 3 * LATEST_S + course.records / course.per_s
-    while len(here) < WARM_UP + course.records and time.monotonic() < deadline:
+    while len(here) < course.warm_up + course.records and time.monotonic() < deadline:
         message = consumer.poll(0.5)
         if message is None or message.error() is not None:
             continue
         sequence = course.sequence_of(message.value() or b"")
         if sequence is not None:
             here.setdefault(sequence, time.monotonic())
-        if len(here) >= WARM_UP:
+        if len(here) >= course.warm_up:
             warm.set()
     consumer.close()
-    if len(here) == WARM_UP + course.records:
+    if len(here) == course.warm_up + course.records:
         done.set()
