@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import aiokafka
+import uvloop
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -82,7 +83,7 @@ class Consumer(driver.Consumer):
         return cast("HasEngine", self.app).engine
 
     def _new_consumer_thread(self) -> ConsumerThread:
-        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+        return ConsumerThread(self, loop=self.loop, thread_loop=uvloop.new_event_loop(), beacon=self.beacon)
 
     async def create_topic(self, *_args: Any, **_kwargs: Any) -> None:  # noqa: ANN401 - Faust's signature
         """Do nothing: `topology.provision` has made every topic with its own configuration before the start."""
