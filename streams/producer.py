@@ -15,7 +15,7 @@ Headers = Sequence[tuple[str, bytes]]
 
 log = logging.getLogger("forgestream.producer")
 
-POLL_S = 0.002
+POLL_S = 0.005
 ENVELOPE_BYTES = 64 * 1024  # key, headers and batch around the largest value a stage may send
 MESSAGE_MAX_BYTES = 16 * 1024 * 1024 + ENVELOPE_BYTES
 
