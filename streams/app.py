@@ -26,7 +26,6 @@ Handler = Callable[[R, Emit], Awaitable[None] | None]
 Tombstone = Callable[[str, Emit], Awaitable[None] | None]
 
 WATCH_S = 1.0
-CHANGELOG = "{group}-{table}-changelog"
 
 
 class App(faust.App):
@@ -107,7 +106,7 @@ class App(faust.App):
 
     def changelog_name(self, table: str) -> str:
         """Return the changelog topic of a table."""
-        return CHANGELOG.format(group=self.conf.id, table=table)
+        return f"{self.conf.id}-{table}-changelog"
 
     def _input(self, topic: Topic[Any]) -> Input:
         has_origin = "origin" in getattr(topic.record, "__dataclass_fields__", {})
@@ -129,8 +128,7 @@ class App(faust.App):
         return Transport(self.conf.broker_consumer, self)
 
     def _crash_later(self, error: BaseException) -> None:
-        task = asyncio.get_running_loop().create_task(self.crash(error))
-        task.add_done_callback(lambda _: None)
+        self.add_future(self.crash(error))  # which keeps a reference to it
 
 
 def faust_settings(settings: Settings, unit: str) -> dict[str, Any]:

@@ -168,9 +168,7 @@ class Guard:
         return record
 
     def _span(self, scope: Scope) -> AbstractContextManager[object]:
-        return self._engine.tracing.span(
-            self._stage.name, self._engine.group, scope.slot.received, scope.traceparent
-        )
+        return self._engine.tracing.span(self._stage.name, self._engine.group, scope.slot.received, scope.traceparent)
 
     def _call(self, scope: Scope, record: Any, outbox: Outbox) -> Awaitable[None] | None:  # noqa: ANN401 - as above
         if record is None:

@@ -125,7 +125,7 @@ class LibrdkafkaProducer:
     def _takes(self, outgoing: Outgoing) -> bool:
         """Hand a record to librdkafka; False when its queue is full. A record it refuses has its report at once."""
         try:
-            self._producer.produce(*outgoing)
+            self._producer.produce(*outgoing)  # type: ignore[arg-type]  # its stub forbids what its C code takes
         except BufferError:
             return False
         except confluent_kafka.KafkaException as error:

@@ -77,6 +77,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 class Consumer(driver.Consumer):
     """Hands batches to the engine and commits its watermarks."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Faust's signature
+        super().__init__(*args, **kwargs)
+        self._room = asyncio.Event()
+
     @property
     def engine(self) -> "Engine":
         """The engine of this unit."""
@@ -101,7 +105,6 @@ class Consumer(driver.Consumer):
         return TP(tp.topic, tp.partition)  # a client library's tuple is equal, but Faust asserts its own type
 
     async def _drain_messages(self, fetcher: Any) -> None:  # noqa: ANN401 - Faust's signature
-        self._room = asyncio.Event()
         self.engine.flow = self
         try:
             while not (self._stopped.is_set() or fetcher._stopped.is_set()):  # noqa: SLF001 - as Faust's own loop

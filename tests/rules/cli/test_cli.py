@@ -119,7 +119,7 @@ def test_settings_as_json_has_every_setting_and_no_secret() -> None:
 def test_settings_as_a_table_shows_values_and_reasons() -> None:
     shown = forgestream("settings", env={"FORGESTREAM_ENGINE_LINGER_MS": "9"})
 
-    assert "9.0 (default 2.0)" in shown.stdout
+    assert "9.0 (default 0.0)" in shown.stdout
     assert "static membership" in shown.stdout
 
 

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from schemas.records import Feedback, KnowledgeDocument, Origin, TextQuery
+from streams.producer import ENVELOPE_BYTES
 from streams.settings import KafkaSettings
-from topology.provision import ENVELOPE_BYTES, plan_of
+from topology.provision import plan_of
 from topology.topics import REQUEST_KEY, Topics
 
 AT = datetime(2026, 11, 21, tzinfo=UTC)
