@@ -18,7 +18,7 @@ from tests.benchmarks import drain, encoders, pipeline, steady
 from tests.benchmarks.outcome import Run, Table, tabulate
 from tests.benchmarks.peers import python_of_peers, versions
 from tests.benchmarks.plan import Bench, Plan, Unfinished
-from tests.benchmarks.report import show, write
+from tests.benchmarks.report import read, show, write
 from tests.benchmarks.scenarios import scenarios
 from tests.child import REPOSITORY
 from tests.cluster import Cluster
@@ -39,7 +39,13 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a tenth of the records, one run")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each worker (default 3)")
     parser.add_argument("--oracle", default="", metavar="PYTHON", help="one that has sentence-transformers")
-    parser.add_argument("--out", type=Path, default=None, help="Markdown file; docs/benchmarks.md after a whole run")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="Markdown file to write, whose other tables stay; docs/benchmarks.md after a whole run",
+    )
     return parser.parse_args(arguments)
 
 
@@ -86,6 +92,7 @@ def measure(plan: Plan, workers: Sequence[str], repeat: int, console: Console) -
         plan.title,
         target=plan.target,
         note=plan.note,
+        measured=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         runs=runs,
         less_is_better=plan.less_is_better,
     )
@@ -108,27 +115,27 @@ def main(arguments: Sequence[str]) -> int:
     peer_python = python_of_peers(cache_directory("", os.environ))
     repeat, divisor = (1, QUICK_DIVISOR) if chosen.quick else (chosen.repeat, 1)
     pythons = dict.fromkeys(("forgestream", "librdkafka", "plain_faust"), sys.executable) | {"quix": peer_python}
-    tables: list[Table] = []
     failed: list[str] = []
     with broker() as bootstrap, tempfile.TemporaryDirectory(prefix="forgestream-bench-") as logs:
         cluster = Cluster(bootstrap)
         bench = Bench(cluster, pythons, Path(logs))
         whole = not (chosen.only or chosen.worker or chosen.quick)
         out = chosen.out or (REPOSITORY / "docs" / "benchmarks.md" if whole else None)
+        tables = {table.name: table for table in read(out)} if out is not None and not whole else {}
         for plan in plans(bench, divisor, chosen.oracle):
             if chosen.only and plan.name not in chosen.only:
                 continue
             if chosen.worker and not set(chosen.worker) & set(plan.workers):
                 continue
             try:
-                tables.append(measure(plan, chosen.worker, repeat, console))
+                tables[plan.name] = measure(plan, chosen.worker, repeat, console)
             except Unfinished as unfinished:
                 console.print(f"{plan.name}: {unfinished}", style="red", markup=False)
                 failed.append(plan.name)
                 continue
-            show(console, tables[-1])
+            show(console, tables[plan.name])
             if out is not None:
-                write(out, facts(peer_python), tables)
+                write(out, facts(peer_python), list(tables.values()))
         bench.close()
     if failed:
         console.print(f"not measured: {', '.join(failed)}", style="red")

@@ -51,10 +51,13 @@ class Table:
     title: str
     target: str
     note: str
+    measured: str
     lines: tuple[Line, ...]
 
 
-def tabulate(name: str, title: str, *, target: str, note: str, runs: Sequence[Run], less_is_better: bool) -> Table:
+def tabulate(
+    name: str, title: str, *, target: str, note: str, measured: str, runs: Sequence[Run], less_is_better: bool
+) -> Table:
     """Summarise the runs of a scenario; faults are added up over the runs."""
     workers = list(dict.fromkeys(run.worker for run in runs))
     of = {worker: [run for run in runs if run.worker == worker] for worker in workers}
@@ -84,4 +87,4 @@ def tabulate(name: str, title: str, *, target: str, note: str, runs: Sequence[Ru
         )
         for worker in workers
     )
-    return Table(name=name, title=title, target=target, note=note, lines=lines)
+    return Table(name=name, title=title, target=target, note=note, measured=measured, lines=lines)

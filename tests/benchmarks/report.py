@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -13,12 +14,12 @@ from tests.benchmarks.outcome import Line, Spread, Table
 INTRODUCTION = """\
 # Benchmarks
 
-Written by `make bench`; not edited by hand. Every worker is a process of its own against the same broker. Runs of the
-workers alternate. Every output is read back and checked: nothing lost, doubled or out of order within a key; what was
-found stands under "faults", added up over the runs. Time is the broker's own (time stamps of the output topic), from
-the first output to the last, so starting up does not count. Figures are the median of the runs, with least and most in
-brackets. "forgestream is" says how many times better forgestream is by the first figure. Broker and worker share one
-machine: read the ratios, not the absolute numbers.
+Written by `make bench`; not edited by hand. Each scenario says when it was measured. Every worker is a process of its own
+against the same broker. Runs of the workers alternate. Every output is read back and checked: nothing lost, doubled or
+out of order within a key; what was found stands under "faults", added up over the runs. Time is the broker's own (time
+stamps of the output topic), from the first output to the last, so starting up does not count. Figures are the median of
+the runs, with least and most in brackets. "forgestream is" says how many times better forgestream is by the first
+figure. Broker and worker share one machine: read the ratios, not the absolute numbers.
 
 Confluent's Parallel Consumer is not here, since it cannot be used without Java code.
 """
@@ -34,12 +35,28 @@ def show(console: Console, table: Table) -> None:
     console.print(drawn)
 
 
+def read(path: Path) -> Sequence[Table]:
+    """Return the tables that were written to `path`; none when there is no such file."""
+    known = path.with_suffix(".json")
+    return [_table(**table) for table in json.loads(known.read_text())["tables"]] if known.exists() else []
+
+
 def write(path: Path, facts: Mapping[str, str], tables: Sequence[Table]) -> None:
     """Write `path` as Markdown and its neighbour with the suffix .json."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(_markdown(facts, tables)) + "\n")
     whole = {"facts": dict(facts), "tables": [asdict(table) for table in tables]}
     path.with_suffix(".json").write_text(json.dumps(whole, indent=1) + "\n")
+
+
+def _table(lines: Sequence[Mapping[str, Any]], **told: str) -> Table:
+    return Table(
+        lines=tuple(
+            Line(**{**line, "figures": {name: Spread(**spread) for name, spread in line["figures"].items()}})
+            for line in lines
+        ),
+        **told,
+    )
 
 
 def _markdown(facts: Mapping[str, str], tables: Sequence[Table]) -> Iterator[str]:
@@ -50,7 +67,7 @@ def _markdown(facts: Mapping[str, str], tables: Sequence[Table]) -> Iterator[str
         yield from _row([name, value])
     for table in tables:
         columns = list(_columns(table))
-        yield f"\n## {table.title}\n\nTarget: {table.target}\n"
+        yield f"\n## {table.title}\n\nTarget: {table.target}. Measured {table.measured}.\n"
         yield from _row(columns)
         yield from _row(["---"] * len(columns))
         for line in table.lines:
