@@ -95,7 +95,12 @@ class LibrdkafkaProducer:
         outgoing = (topic, value, key, partition, on_delivery, on_delivery, timestamp_ms, list(headers))
         if self._waiting or not self._takes(outgoing):
             self._waiting.append(outgoing)
-        self._arm()
+        if self._timer is None:
+            self._arm()
+
+    @property
+    def _armed(self) -> bool:
+        return self._timer is not None
 
     async def close(self, timeout_s: float) -> int:
         """Wait for outstanding deliveries; returns how many are still unconfirmed."""
@@ -123,8 +128,6 @@ class LibrdkafkaProducer:
         return True
 
     def _arm(self) -> None:
-        if self._timer is not None:  # a delivery report may have produced, and armed, in the middle of a tick
-            return
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(POLL_S, self._tick)
@@ -134,5 +137,6 @@ class LibrdkafkaProducer:
         self._producer.poll(0)
         while self._waiting and self._takes(self._waiting[0]):
             self._waiting.popleft()
-        if rearm and (self._waiting or len(self._producer)):
+        outstanding = self._waiting or len(self._producer)
+        if rearm and outstanding and not self._armed:  # a delivery report may have produced, and armed, just now
             self._arm()

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 TRACEPARENT = "traceparent"
 _TRACE_ID = re.compile(r"(?!0+$)[0-9a-f]{32}")
+_NO_SPAN = nullcontext()
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 
 def header(headers: Sequence[tuple[str, bytes]], name: str) -> bytes | None:
     """Return the value of the first header of that name."""
-    return next((value for key, value in headers if key == name), None)
+    for key, value in headers:
+        if key == name:
+            return value
+    return None
 
 
 def root_traceparent(origin: "Origin") -> bytes:
@@ -46,7 +50,7 @@ class Tracing:
     def span(self, stage: str, group: str, received: "Received", traceparent: bytes) -> AbstractContextManager[object]:
         """Return the span of one record at one stage, named by OpenTelemetry's messaging conventions."""
         if self._tracer is None:
-            return nullcontext()
+            return _NO_SPAN
         parent = _PROPAGATOR.extract({TRACEPARENT: traceparent.decode("ascii", "replace")})
         return self._tracer.start_as_current_span(
             f"process {received.topic}",
