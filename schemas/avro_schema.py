@@ -44,6 +44,9 @@ PUBLISHED: tuple[type, ...] = (
     records.SophiaProposal,
     records.Usage,
     records.Alert,
+    records.Replay,
+    records.ReplayedRequest,
+    records.RecordedAnswer,
 )
 """Every record that is the value of a topic or a table."""
 

@@ -631,3 +631,51 @@ class Alert:
     indicators: Annotated[tuple[str, ...], "What was seen"]
     recommended_actions: Annotated[tuple[str, ...], "What to do"]
     at: Annotated[datetime, "When"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """Topic `replays`, key name: what was replayed, and how far it got."""
+
+    name: Annotated[str, "Name of the replay; its topics are called after it"]
+    digest: Annotated[str, "Hash of the order and of the settings that decide results"]
+    topic: Annotated[str, "Topic that was read, without prefix"]
+    start: Annotated[datetime, "First moment of the range"]
+    end: Annotated[datetime, "First moment after the range"]
+    sample: Annotated[float, "Share of the conversations that was taken, 0 to 1"] = 1.0
+    variants: Annotated[tuple[str, ...], "What was compared, in order"]
+    seed: Annotated[str, "What champions and circuits began with: empty or live"]
+    answers: Annotated[str, "Where answers came from: reuse, recorded or fresh"]
+    requests: Annotated[int, "Requests taken from the range"]
+    notes: Annotated[tuple[str, ...], "What the range lacks, and other things a reader must know"] = ()
+    started_at: Annotated[datetime, "When it was ordered first"]
+    finished_at: Annotated[datetime | None, "When the last variant ended; none while it is unfinished"] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayedRequest:
+    """Topic `replay-<name>-<variant>-results`: one request of a replay and what it ended with, in the order of the range."""
+
+    position: Annotated[int, "Place in the range, from 0; the same in every variant"]
+    at: Annotated[datetime, "When the request was written to its topic"]
+    cell: Annotated[str, "`domain/task` as asked"]
+    query: Annotated[str, "What was asked"]
+    result: Annotated[Result, "How it ended"]
+    outcomes: Annotated[tuple[Outcome, ...], "Calls that were made for it, in order"] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedAnswer:
+    """Topic `replay-answers`, key ask_id: what a model said to an ask, or how it failed."""
+
+    ask_id: Annotated[str, "Hash of the model and of everything it was asked"]
+    model: Annotated[str, "Model that was asked"]
+    text: Annotated[str, "The answer"] = ""
+    finish_reason: Annotated[str, "stop, length or content_filter"] = ""
+    input_tokens: Annotated[int, "Tokens of the prompt"] = 0
+    output_tokens: Annotated[int, "Tokens of the answer"] = 0
+    ttft_ms: Annotated[float, "Until the first token"] = 0.0
+    latency_ms: Annotated[float, "Whole call"]
+    error_code: Annotated[str | None, "Code of the failure; none for an answer"] = None
+    error: Annotated[str, "What the provider said when it failed"] = ""
+    at: Annotated[datetime, "When it was recorded"]

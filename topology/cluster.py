@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
@@ -124,6 +125,20 @@ class Cluster:
         following = await self._offsets(partitions, OffsetSpec.latest())
         return {place: (first[place], following[place]) for place in first if place in following}
 
+    async def offsets_at(self, topics: Collection[ExistingTopic], at: datetime) -> Mapping[tuple[str, int], int | None]:
+        """Return, per partition, the offset of the first record at `at` or later; None when there is none."""
+        partitions = [TopicPartition(topic.name, p) for topic in topics for p in range(topic.partitions)]
+        if not partitions:
+            return {}
+        found = await self._offsets(partitions, OffsetSpec.for_timestamp(max(0, int(at.timestamp() * 1000))))
+        return {place: offset if offset >= 0 else None for place, offset in found.items()}
+
+    async def delete_groups(self, prefix: str) -> None:
+        """Delete the consumer groups whose names begin with `prefix`; those with members stay."""
+        names = await asyncio.to_thread(self._groups, prefix)
+        if names:
+            await self._each(lambda: self._admin.delete_consumer_groups(names))
+
     async def committed(self, group: str) -> Mapping[tuple[str, int], int]:
         """Return the committed offsets of a group; empty when there is no such group."""
         answer = await self._each(
@@ -155,6 +170,13 @@ class Cluster:
             return await asyncio.to_thread(run)
         except (KafkaException, TimeoutError) as error:
             raise self._unreachable() from error
+
+    def _groups(self, prefix: str) -> list[str]:
+        try:
+            listed = self._admin.list_consumer_groups().result(self._kafka.timeout_s)
+        except (KafkaException, TimeoutError) as error:
+            raise self._unreachable() from error
+        return [group.group_id for group in listed.valid or [] if group.group_id.startswith(prefix)]
 
     def _topics(self) -> Mapping[str, ExistingTopic]:
         deadline = time.monotonic() + self._kafka.timeout_s

@@ -30,6 +30,18 @@ async def open_schemas(registry: RegistrySettings, topics: Iterable[Topic[Any]])
     return source
 
 
+def known_schemas(registry: RegistrySettings) -> SchemaSource:
+    """Return the source of schema ids for reading: it looks schemas up and registers none.
+
+    Raises:
+        StartRefused: the address is none.
+    """
+    try:
+        return _source_of(registry)
+    except RegistryRefused as error:
+        raise StartRefused(f"{error}; correct FORGESTREAM_REGISTRY_URL") from error
+
+
 def _source_of(registry: RegistrySettings) -> SchemaSource:
     if not registry.url:
         return LockedIds()

@@ -19,6 +19,7 @@ from topology.cluster import Cluster
 BATCH = 500
 WAIT_S = 0.1
 FETCH_WAIT_MS = 20
+READ_AHEAD_KB = 16 * 1024  # librdkafka would hold 64 MB of every reader
 NO_GROUP = "forgestream-reader"  # librdkafka wants a name; nothing is ever committed under it
 
 
@@ -50,10 +51,18 @@ class Span:
 class Reader:
     """Reads topics from where they were when it was opened."""
 
-    def __init__(self, starts: Collection[TopicPartition], kafka: KafkaSettings, *, follow: bool) -> None:
+    def __init__(
+        self, starts: Collection[TopicPartition], kafka: KafkaSettings, *, follow: bool, wait_s: float = WAIT_S
+    ) -> None:
         self._starts = list(starts)
         self._kafka = kafka
         self._follow = follow
+        self._wait_s = wait_s
+        self._stopped = False
+
+    def stop(self) -> None:
+        """End the reading at the next look, also when it follows."""
+        self._stopped = True
 
     async def records(self) -> AsyncGenerator[Read, None]:
         """Yield the records, each partition in order; ends at the end unless it follows."""
@@ -61,8 +70,8 @@ class Reader:
         try:
             consumer.assign(self._starts)
             unread = {(start.topic, start.partition) for start in self._starts}
-            while unread or self._follow:
-                for message in await asyncio.to_thread(consumer.consume, BATCH, WAIT_S):
+            while (unread or self._follow) and not self._stopped:
+                for message in await asyncio.to_thread(consumer.consume, BATCH, self._wait_s):
                     found = _read(message)
                     if isinstance(found, Read):
                         yield found
@@ -70,6 +79,14 @@ class Reader:
                         unread.discard(found)
         finally:
             await asyncio.to_thread(consumer.close)
+
+
+def reader_at(
+    starts: Mapping[tuple[str, int], int], kafka: KafkaSettings, *, follow: bool, wait_s: float = WAIT_S
+) -> Reader:
+    """Return a reader that begins at the given offset of each (topic, partition)."""
+    places = [TopicPartition(topic, partition, offset) for (topic, partition), offset in starts.items()]
+    return Reader(places, kafka, follow=follow, wait_s=wait_s)
 
 
 async def open_reader(names: Collection[str], span: Span, kafka: KafkaSettings) -> Reader:
@@ -151,5 +168,6 @@ def _configuration(kafka: KafkaSettings) -> dict[str, Any]:
         "enable.partition.eof": True,
         "auto.offset.reset": "earliest",
         "fetch.wait.max.ms": FETCH_WAIT_MS,
+        "queued.max.messages.kbytes": READ_AHEAD_KB,
         "log_level": 0,
     }

@@ -15,6 +15,7 @@ from topology.cli import (
     dead_letters_command,
     demo_command,
     produce_command,
+    replay_command,
     run_commands,
     schemas_command,
     settings_command,
@@ -83,6 +84,7 @@ def commands() -> typer.Typer:
         settings_command,
         schemas_command,
         dead_letters_command,
+        replay_command,
     ):
         module.register(app)
     return app

@@ -10,7 +10,19 @@ from topology.cli.root import commands
 from topology.cli.settings_command import markdown
 
 NOBODY = {"FORGESTREAM_KAFKA": "127.0.0.1:1", "FORGESTREAM_KAFKA_TIMEOUT_S": "0.2", "TERM": "dumb", "COLUMNS": "120"}
-COMMANDS = ("up", "worker", "demo", "produce", "tail", "topology", "topics", "settings", "schemas", "dead-letters")
+COMMANDS = (
+    "up",
+    "worker",
+    "demo",
+    "produce",
+    "tail",
+    "topology",
+    "topics",
+    "settings",
+    "schemas",
+    "dead-letters",
+    "replay",
+)
 
 
 def forgestream(*arguments: str, given: str | bytes | None = None, env: dict[str, str] | None = None) -> Result:
@@ -27,7 +39,10 @@ def test_help_names_every_command_and_the_first_steps() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [[c] for c in COMMANDS] + [["dead-letters", c] for c in ("list", "show", "redrive")]
+    "command",
+    [[c] for c in COMMANDS]
+    + [["dead-letters", c] for c in ("list", "show", "redrive")]
+    + [["replay", c] for c in ("list", "report", "drop")],
 )
 def test_every_command_teaches_by_example(command: Sequence[str]) -> None:
     shown = forgestream(*command, "--help")
@@ -60,6 +75,8 @@ def test_all_problems_of_the_settings_are_listed_without_a_traceback() -> None:
         ["tail", "results"],
         ["produce", "texts", "--query", "why?"],
         ["dead-letters", "list"],
+        ["replay", "--from", "2026-11-01"],
+        ["replay", "list"],
         ["dead-letters", "redrive", "--all"],
     ],
 )
