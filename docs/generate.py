@@ -35,6 +35,8 @@ FATES: Mapping[type[PipelineError], str] = {
     errors.Transient: "tried again in place with backoff; after the last try as a permanent error",
 }
 
+FAMILIES = frozenset({errors.Transient, errors.Permanent, errors.AnswerRefused})  # never raised themselves
+
 READ_OUTSIDE_TOO = ("evaluations", "feedback")  # end at readers of ours, and are meant for others as well
 
 ERRORS_HEAD = """# Errors
@@ -55,7 +57,7 @@ def errors_page(_: str) -> str:
     rows = (
         f"| `{kind.code}` | {kind.severity} | {_meaning(kind)} | {_fate(kind)} |\n"
         for kind in _descendants(PipelineError)
-        if not kind.__subclasses__()
+        if kind not in FAMILIES
     )
     return ERRORS_HEAD + "".join(rows)
 

@@ -10,7 +10,9 @@ PipelineError
 │   ├── Undecodable               bytes that are no record of this topic
 │   ├── RecordInvalid             a record that cannot be encoded
 │   ├── RequestInvalid            a request with problems, all listed
-│   ├── ProviderRefused           a provider said no: wrong key, unknown model, content policy
+│   ├── ProviderRefused           a provider said no: wrong key, unknown model
+│   │   ├── ContentRefused        its content policy forbids to answer
+│   │   └── ContextOverflow       the prompt is longer than the model's context window
 │   ├── DataForgeRefused          DataForge rejected a call
 │   ├── NoProviderLeft            every model of the chain failed or is excluded
 │   └── HandlerFailed             a bug: an exception outside this taxonomy
@@ -131,9 +133,23 @@ class RequestInvalid(Permanent):
 
 
 class ProviderRefused(Permanent):
-    """A provider said no: wrong key, unknown model, content policy. Operator: check key and model name."""
+    """A provider said no: wrong key, unknown model. Operator: check key and model name."""
 
     code = "provider_refused"
+
+
+class ContentRefused(ProviderRefused):
+    """The content policy of a provider forbids to answer; another one may answer."""
+
+    code = "content_refused"
+    severity = Severity.WARNING
+
+
+class ContextOverflow(ProviderRefused):
+    """The prompt is longer than the model's context window; a model with a larger one may answer."""
+
+    code = "context_overflow"
+    severity = Severity.WARNING
 
 
 class DataForgeRefused(Permanent):

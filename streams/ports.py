@@ -85,7 +85,7 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
-    """One model of the catalogue."""
+    """One model of the catalogue. `name` is ours, `id` the provider's own (empty: the same)."""
 
     name: str
     provider: str
@@ -93,6 +93,9 @@ class ModelSpec:
     usd_per_million_in: float = 0.0
     usd_per_million_out: float = 0.0
     domains: tuple[Domain, ...] = tuple(Domain)
+    id: str = ""
+    tier: str = "standard"
+    capabilities: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +138,7 @@ class Model(Protocol):
 
         Raises:
             ProviderUnavailable: try again or elsewhere.
-            ProviderRefused: trying again here is useless.
+            ProviderRefused: trying again here is useless; `ContentRefused` and `ContextOverflow` say why.
         """
 
 

@@ -238,6 +238,32 @@ class RouteSettings:
     context_tokens: int = setting(2048, "Context window of the in-process model", unit="tokens", least=256)
     threads: int = setting(2, "Threads of the in-process model", least=1)
     parallel: int = setting(2, "Answers the in-process model writes at once", least=1)
+    catalogue: str = setting(
+        "", "TOML file with more models, prices and servers, before those that ship; see docs/providers.md"
+    )
+    anthropic_keys: str = setting(
+        "",
+        "API keys, separated by commas or lines; the next one takes over when one is refused or over its limit",
+        secret=True,
+    )
+    anthropic_url: str = setting("https://api.anthropic.com", "Base URL of the Anthropic API")
+    openai_keys: str = setting("", "As the keys of Anthropic", secret=True)
+    openai_url: str = setting("https://api.openai.com/v1", "Base URL of the OpenAI API")
+    compatible_keys: str = setting("", "As the keys of Anthropic; empty sends none", secret=True)
+    compatible_url: str = setting(
+        "", "Base URL of any server that speaks OpenAI's chat completions (vLLM, llama.cpp, LM Studio), with its /v1"
+    )
+    ollama_url: str = setting("http://127.0.0.1:11434", "Base URL of Ollama")
+    proxy: str = setting("", "HTTP proxy for model providers; those of the shell are not used", secret=True)
+    connections: int = setting(64, "Most calls of one model under way at once", least=1)
+    connect_s: float = setting(5.0, "Longest wait for a connection to a provider", unit="s", least=0.05)
+    first_token_s: float = setting(30.0, "Longest wait for the first token of a provider", unit="s", least=0.05)
+    stall_s: float = setting(15.0, "Longest wait between two tokens of a provider", unit="s", least=0.05)
+    answer_s: float = setting(120.0, "Longest answer of a provider", unit="s", least=0.05)
+    answer_mb: float = setting(4.0, "Most bytes of one answer on the wire", unit="MiB", least=0.001)
+    key_rest_s: float = setting(
+        20.0, "Rest of an API key that is over its limit, when the provider does not say how long", unit="s", least=0
+    )
     flush_ms: float = setting(250.0, "A token buffer is sent at the latest after this", unit="ms", least=1)
     flush_tokens: int = setting(16, "A token buffer is sent at this size; it grows to it from one", least=1)
 

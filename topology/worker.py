@@ -10,8 +10,11 @@ from typing import Any
 
 from schemas.registry import SchemaSource, serde
 from streams.app import App
+from streams.clients.models.keys import Account
+from streams.clients.models.registry import accounts
 from streams.engine import Runtime
 from streams.errors import PipelineError, StartRefused
+from streams.ports import Model
 from streams.producer import LibrdkafkaProducer
 from streams.settings import Settings
 from streams.tracing import open_tracing
@@ -32,8 +35,9 @@ LEAVE_S = 5.0  # to commit and leave the group, once nothing is under way
 class Worker:
     """The running units of this process."""
 
-    def __init__(self, apps: Mapping[Unit, App], *, stop_s: float) -> None:
+    def __init__(self, apps: Mapping[Unit, App], models: Iterable[Model], *, stop_s: float) -> None:
         self.apps = apps
+        self._models = tuple(models)
         self._stop_s = stop_s
         self._started: set[Unit] = set()
 
@@ -101,12 +105,35 @@ class Worker:
                     labels={"unit": unit, "topic": tp.topic, "partition": str(tp.partition)},
                     meaning="Records taken and not yet done",
                 )
+        yield from key_metrics(accounts(self._models))
 
     async def _start(self, unit: Unit, app: App) -> None:
         await app.start()
         if app.crash_reason is not None:
             raise StartRefused(f"unit {unit} cannot start: {app.crash_reason}") from app.crash_reason
         self._started.add(unit)
+
+
+def key_metrics(found: Iterable[Account]) -> Iterable[Metric]:
+    """Yield what every API key has done; a key is named by its place in the settings."""
+    for account in found:
+        labels = {"provider": account.provider, "key": str(account.key)}
+        numbers = {
+            "calls": (account.calls, "Calls of a model provider"),
+            "input_tokens": (account.input_tokens, "Tokens of prompts"),
+            "output_tokens": (account.output_tokens, "Tokens of answers"),
+        }
+        for name, (value, meaning) in numbers.items():
+            metric = f"forgestream_provider_{name}_total"
+            yield Metric(name=metric, kind="counter", value=value, labels=labels, meaning=f"{meaning}, by API key")
+        for code, count in account.errors.items():
+            yield Metric(
+                name="forgestream_provider_errors_total",
+                kind="counter",
+                value=count,
+                labels={**labels, "error": code},
+                meaning="Failed calls of a model provider, by API key",
+            )
 
 
 @asynccontextmanager
@@ -152,7 +179,7 @@ async def working(
         for view in viewed.values():
             owned.push_async_callback(_close, view)
             await view.start()
-        worker = Worker(apps, stop_s=settings.engine.drain_s + LEAVE_S)
+        worker = Worker(apps, outside.models, stop_s=settings.engine.drain_s + LEAVE_S)
         await owned.enter_async_context(health_port(settings.telemetry, worker))
         owned.push_async_callback(worker.stop)
         await worker.start()

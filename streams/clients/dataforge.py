@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import math
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 import httpx
 
 from schemas.records import Feedback
+from streams.clients.retry_after import retry_after_s
 from streams.errors import DataForgeRefused, DataForgeUnavailable, SettingsInvalid
 from streams.settings import DataForgeSettings
 
@@ -125,19 +124,3 @@ def _is_json(answer: httpx.Response) -> bool:
     except ValueError:
         return False
     return True
-
-
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait as the server wishes; None when it says nothing that can be understood.
-
-    A date counts from the `Date` of the same answer, so the clocks of two machines need not agree.
-    """
-    wish = headers.get("retry-after", "")
-    try:
-        seconds = float(wish)
-    except ValueError:
-        try:
-            seconds = (parsedate_to_datetime(wish) - parsedate_to_datetime(headers.get("date", ""))).total_seconds()
-        except (ValueError, TypeError):
-            return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from schemas.records import Feedback, Origin, Score, ScoreStatus
-from streams.clients.dataforge import DataForge, retry_after_s
+from streams.clients.dataforge import DataForge
+from streams.clients.retry_after import retry_after_s
 from streams.errors import DataForgeRefused, DataForgeUnavailable, SettingsInvalid
 from streams.settings import DataForgeSettings
 from tests.fakes.dataforge import API_KEY, Fault, LoopbackDataForge, loopback_dataforge
@@ -148,6 +149,8 @@ async def test_the_wish_of_a_busy_server_is_passed_on(server: LoopbackDataForge,
         ({"retry-after": "inf"}, None),
         ({"retry-after": "-5"}, 0.0),
         ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after": "2", "retry-after-ms": "1500"}, 1.5),
+        ({"retry-after": "2", "retry-after-ms": "soon"}, 2.0),
         ({"retry-after": "Thu, 01 Jan 2026 00:01:00 GMT"}, None),
         ({"retry-after": "Thu, 01 Jan 2026 00:01:00 GMT", "date": "Thu, 01 Jan 2026 00:00:00 GMT"}, 60.0),
         ({"retry-after": "Thu, 01 Jan 2026 00:01:00", "date": "Thu, 01 Jan 2026 00:00:00 GMT"}, None),

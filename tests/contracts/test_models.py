@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from schemas.records import Chunk
-from streams.clients.models import registry, sentences
+from streams.clients.models import sentences
 from streams.clients.models.extractive import NO_ANSWER, Extractive
 from streams.clients.models.gguf import GgufTokenizer, metadata
-from streams.clients.models.registry import OwnedModel, models_of
+from streams.clients.models.registry import GROUP, OwnedModel, Registry, models_of
 from streams.clients.models.tokens import WordTokenizer
 from streams.errors import ModelMissing, ProviderRefused, SettingsInvalid
 from streams.ports import Ask, Finish, Piece
@@ -190,7 +190,7 @@ def test_a_chain_is_built_in_its_order() -> None:
 @pytest.mark.parametrize(
     ("names", "problems"),
     [
-        ("gpt-17", ["'gpt-17' is unknown; known: echo, extractive, llamacpp, smollm2"]),
+        ("gpt-17", ["'gpt-17' is unknown; known: anthropic, claude-haiku-4-5, "]),
         ("one,extractive,two", ["'one' is unknown", "'two' is unknown"]),
         ("echo,echo", ["'echo' is there twice"]),
         (" , ", ["names no model"]),
@@ -248,13 +248,28 @@ def test_the_metadata_of_a_model_is_read(tmp_path: Path) -> None:
 
 
 def test_another_package_adds_a_provider_by_an_entry_point() -> None:
-    point = EntryPoint(name="elsewhere", value="tests.contracts.test_models:made_elsewhere", group=registry.GROUP)
-    broken = EntryPoint(name="broken", value="tests.contracts.nowhere:nothing", group=registry.GROUP)
-    factories = registry.known((point, broken))
+    point = EntryPoint(name="elsewhere", value="tests.contracts.test_models:made_elsewhere", group=GROUP)
+    broken = EntryPoint(name="broken", value="tests.contracts.nowhere:nothing", group=GROUP)
+    registry = Registry(RouteSettings(), (point, broken))
 
-    assert factories["elsewhere"]("argument", RouteSettings()).spec.name == "argument"
+    assert registry.model("elsewhere:argument").spec.name == "argument"
     with pytest.raises(SettingsInvalid, match="'broken' cannot be loaded"):
-        factories["broken"]("", RouteSettings())
+        registry.model("broken")
+
+
+def test_the_catalogue_says_what_a_model_of_another_package_is(tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text('[models.mine]\nprovider = "elsewhere"\nid = "x"\ncontext_tokens = 77\n')
+    point = EntryPoint(name="elsewhere", value="tests.contracts.test_models:made_elsewhere", group=GROUP)
+
+    model = Registry(RouteSettings(catalogue=str(tmp_path / "own.toml")), (point,)).model("mine")
+
+    assert (model.spec.name, model.spec.id, model.spec.context_tokens) == ("mine", "x", 77)
+
+
+def test_another_package_cannot_replace_a_provider() -> None:
+    point = EntryPoint(name="echo", value="tests.contracts.test_models:made_elsewhere", group=GROUP)
+
+    assert Registry(RouteSettings(), (point,)).model("echo").spec.provider == "echo"
 
 
 def made_elsewhere(argument: str, _settings: RouteSettings) -> OwnedModel:

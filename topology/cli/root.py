@@ -14,6 +14,7 @@ from streams.errors import PipelineError, StartRefused
 from topology.cli import (
     dead_letters_command,
     demo_command,
+    models_command,
     produce_command,
     replay_command,
     run_commands,
@@ -81,6 +82,7 @@ def commands() -> typer.Typer:
         tail_command,
         topology_command,
         topics_command,
+        models_command,
         settings_command,
         schemas_command,
         dead_letters_command,

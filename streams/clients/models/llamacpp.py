@@ -13,7 +13,7 @@ import xllamacpp
 
 from streams.clients.models.gguf import GgufTokenizer
 from streams.clients.models.tokens import readable
-from streams.errors import ModelMissing, PipelineError, ProviderRefused, ProviderUnavailable
+from streams.errors import ContextOverflow, ModelMissing, PipelineError, ProviderRefused, ProviderUnavailable
 from streams.ports import Ask, Finish, ModelSpec, Piece, Tokenizer
 from streams.settings import RouteSettings
 
@@ -25,7 +25,7 @@ class LlamaCpp:
     """A `Model` with `parallel` slots, each a thread: an ask holds one until the model has really stopped."""
 
     def __init__(self, name: str, path: Path, settings: RouteSettings) -> None:
-        self.spec = ModelSpec(name=name, provider="llamacpp", context_tokens=settings.context_tokens)
+        self.spec = ModelSpec(name=name, provider="llamacpp", context_tokens=settings.context_tokens, tier="local")
         self._tokens = GgufTokenizer(path)
         self.tokenizer: Tokenizer = self._tokens
         self._path = path
@@ -59,7 +59,7 @@ class LlamaCpp:
 
         Raises:
             ProviderUnavailable: the model failed or was shut down.
-            ProviderRefused: prompt and template are longer than the context window.
+            ContextOverflow: prompt and template are longer than the context window.
         """
         await self.start()
         await self._free.acquire()
@@ -173,4 +173,6 @@ def _finish(chunk: Chunk, so_far: Finish | None) -> Finish | None:
 
 def _error(error: Mapping[str, Any]) -> PipelineError:
     message = f"llama.cpp: {error.get('message', 'no message')}"
+    if error.get("type") == "exceed_context_size_error":
+        return ContextOverflow(message)
     return ProviderRefused(message) if error.get("code") in BAD_REQUEST else ProviderUnavailable(message)

@@ -4,11 +4,15 @@ Other packages add theirs by the entry point group `forgestream.models`.
 """
 
 import importlib.util
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Protocol, cast
 
+from streams.clients.models.catalogue import catalogue_of
+from streams.clients.models.keys import Account
+from streams.clients.models.remote import Remote
+from streams.clients.models.servers import remote_factories
 from streams.errors import ModelMissing, SettingsInvalid
 from streams.ports import Model
 from streams.settings import RouteSettings
@@ -32,28 +36,73 @@ Factory = Callable[[str, RouteSettings], OwnedModel]
 """Makes a model, not yet loaded, from what follows the colon of its name: `llamacpp:/models/a.gguf`."""
 
 
+class Registry:
+    """What the settings can name, by the providers of this package, of the user's catalogue and of other packages.
+
+    Raises SettingsInvalid when the user's catalogue has problems.
+    """
+
+    def __init__(self, settings: RouteSettings, points: Iterable[EntryPoint] | None = None) -> None:
+        self.settings = settings
+        self.catalogue = catalogue_of(settings.catalogue)
+        points = entry_points(group=GROUP) if points is None else points
+        others = {point.name: _lazily(point.name, point.load) for point in points}  # cannot replace ours
+        ours = {"smollm2": _smollm2, "llamacpp": _llamacpp, "extractive": _extractive, "echo": _echo}
+        self._factories: Mapping[str, Factory] = {**others, **remote_factories(settings, self.catalogue), **ours}
+
+    def chain_names(self) -> Sequence[str]:
+        """Return the names of the chain, first choice first."""
+        return [name.strip() for name in self.settings.models.split(",") if name.strip()]
+
+    def model(self, name: str) -> OwnedModel:
+        """Build a model. A name is that of a provider, with an argument after a colon, or one of the catalogue.
+
+        Raises:
+            SettingsInvalid: there is no such model, or something is missing to reach it.
+            ModelMissing: its files are not installed.
+        """
+        provider, _, argument = name.partition(":")
+        if provider in self._factories:
+            return self._factories[provider](argument, self.settings)
+        entry = self.catalogue.models.get(name)
+        if entry is None:
+            listed = ", ".join(sorted({*self._factories, *self.catalogue.models}))
+            raise SettingsInvalid([f"{SETTING}: {name!r} is unknown; known: {listed}"])
+        factory = self._factories.get(entry.spec.provider)
+        if factory is None:
+            raise SettingsInvalid([f"{SETTING}: {entry.spec.provider!r}, which {name!r} is of, is no provider here"])
+        model = factory(entry.spec.id, self.settings)
+        model.spec = entry.spec  # also for a provider of another package, which does not know the catalogue
+        return model
+
+
 def models_of(settings: RouteSettings) -> tuple[OwnedModel, ...]:
     """Build the chain named by the settings, first choice first; nothing is loaded yet.
 
     Raises:
-        SettingsInvalid: with every unknown, repeated or malformed name.
+        SettingsInvalid: with every problem of every name.
         ModelMissing: the files of a model are not installed.
     """
-    factories = known(entry_points(group=GROUP))
-    names = [name.strip() for name in settings.models.split(",") if name.strip()]
-    problems = [f"{SETTING} names no model"] if not names else []
-    listed = ", ".join(sorted(factories))
-    problems += [f"{SETTING}: {n!r} is unknown; known: {listed}" for n in names if n.partition(":")[0] not in factories]
-    problems += [f"{SETTING}: {name!r} is there twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    registry = Registry(settings)
+    names = registry.chain_names()
+    problems = [] if names else [f"{SETTING} names no model"]
+    models: list[OwnedModel] = []
+    for name in names:
+        try:
+            models.append(registry.model(name))
+        except SettingsInvalid as error:
+            problems += [problem for problem in error.problems if problem not in problems]
+    found = [model.spec.name for model in models]
+    problems += [f"{SETTING}: {name!r} is there twice" for name in sorted({n for n in found if found.count(n) > 1})]
     if problems:
         raise SettingsInvalid(problems)
-    return tuple(factories[name.partition(":")[0]](name.partition(":")[2], settings) for name in names)
+    return tuple(models)
 
 
-def known(points: Iterable[EntryPoint]) -> Mapping[str, Factory]:
-    """Every provider by name; an entry point cannot replace one of ours."""
-    found = {point.name: _lazily(point.name, point.load) for point in points}
-    return {**found, "smollm2": _smollm2, "llamacpp": _llamacpp, "extractive": _extractive, "echo": _echo}
+def accounts(models: Iterable[Model]) -> Sequence[Account]:
+    """Return what every API key has done; models of one server share its keys, which are listed once."""
+    found = {(a.provider, a.key): a for model in models if isinstance(model, Remote) for a in model.accounts()}
+    return list(found.values())
 
 
 def _lazily(name: str, load: Callable[[], object]) -> Factory:

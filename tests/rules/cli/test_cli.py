@@ -18,6 +18,7 @@ COMMANDS = (
     "tail",
     "topology",
     "topics",
+    "models",
     "settings",
     "schemas",
     "dead-letters",
@@ -42,7 +43,8 @@ def test_help_names_every_command_and_the_first_steps() -> None:
     "command",
     [[c] for c in COMMANDS]
     + [["dead-letters", c] for c in ("list", "show", "redrive")]
-    + [["replay", c] for c in ("list", "report", "drop")],
+    + [["replay", c] for c in ("list", "report", "drop")]
+    + [["models", "try"]],
 )
 def test_every_command_teaches_by_example(command: Sequence[str]) -> None:
     shown = forgestream(*command, "--help")
@@ -159,3 +161,46 @@ def test_a_schema_can_be_taken_away() -> None:
 
     assert schema["name"] == "TextQuery"
     assert forgestream("schemas", "Nothing").exit_code == 1
+
+
+def test_models_lists_windows_prices_and_what_is_missing() -> None:
+    keys = {"FORGESTREAM_ROUTE_ANTHROPIC_KEYS": "sk-hunter2,sk-hunter3", "FORGESTREAM_ROUTE_MODELS": "extractive"}
+    rows = {row["name"]: row for row in json.loads(forgestream("models", "--json", env=keys).stdout)}
+    table = forgestream("models", env=keys)
+
+    assert rows["extractive"]["place"] == 1
+    assert (rows["claude-opus-5-5"]["keys"], rows["claude-opus-5-5"]["problem"]) == (2, "")
+    assert rows["claude-opus-5-5"]["usd_per_million_out"] == 20.0
+    assert "FORGESTREAM_ROUTE_OPENAI_KEYS is empty" in rows["gpt-6-luna"]["problem"]
+    assert "1,000,000" in table.stdout
+    assert "hunter" not in table.stdout + json.dumps(rows)
+
+
+def test_a_model_can_be_tried_without_a_broker() -> None:
+    asked = ("models", "try", "extractive", "How long is the Danube?", "--context", "The Danube is 2,850 km long.")
+
+    assert forgestream(*asked).stdout == "The Danube is 2,850 km long.\n"
+    trial = json.loads(forgestream(*asked, "--json").stdout)
+    assert trial["text"] == "The Danube is 2,850 km long."
+    assert (trial["finish_reason"], trial["cost_usd"]) == ("stop", 0.0)
+    assert trial["input_tokens"] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("gpt-17", "unknown"), ("claude-opus-5-5", "FORGESTREAM_ROUTE_ANTHROPIC_KEYS is empty")],
+)
+def test_a_model_that_cannot_be_tried_is_told_why(name: str, said: str) -> None:
+    shown = forgestream("models", "try", name, "Why?")
+
+    assert shown.exit_code == 2
+    assert said in shown.stderr
+    assert "Traceback" not in shown.stderr
+
+
+def test_a_server_that_does_not_answer_is_one_sentence() -> None:
+    shown = forgestream("models", "try", "ollama:m", "Why?", env={"FORGESTREAM_ROUTE_OLLAMA_URL": "http://127.0.0.1:9"})
+
+    assert shown.exit_code == 1
+    assert "the connection failed" in shown.stderr
+    assert len(shown.stderr.strip().splitlines()) == 1
