@@ -175,6 +175,13 @@ class AudioChunk:
     codec: Annotated[str, "pcm_s16le, wav, flac, mp3, ogg, webm"]
     sample_rate_hz: Annotated[int, "Samples per second; of meaning for raw PCM only"] = 16000
     content: Annotated[bytes, "At most 524,288 bytes", AtMost(524_288)]
+    intent: Annotated[str, "What becomes of the transcript: question, proposal, or transcript for nothing more"] = (
+        "question"
+    )
+    domain: Annotated[str | None, "Of the question: literary, market or general"] = None
+    task: Annotated[str | None, "Of the question: analysis, generation or reasoning"] = None
+    speak: Annotated[bool, "Also synthesize the answer"] = False
+    language: Annotated[str | None, "BCP 47 tag of what is spoken, detected when absent"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +208,9 @@ class Transcript:
     duration_s: Annotated[float, "Length of the audio"]
     dropped_s: Annotated[float, "Seconds lost to a full live buffer"] = 0.0
     model: Annotated[str, "Model that listened"]
+    stable_chars: Annotated[int, "Length of the front of the text that later transcripts will not change"] = 0
+    doubtful: Annotated[bool, "True when the confidence is below the setting"] = False
+    discarded: Annotated[tuple[str, ...], "Why parts of what the model wrote were taken for invention"] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,6 +296,9 @@ class Analysis:
     sentences: Annotated[tuple[str, ...], "Sentences in order"]
     tokens: Annotated[tuple[Token, ...], "Tokens in order"]
     entities: Annotated[tuple[Entity, ...], "Entities in order"]
+    model: Annotated[str, "What analysed the text"] = ""
+    operations: Annotated[tuple[str, ...], "Operations that were run, in order"] = ()
+    findings: Annotated[tuple[str, ...], "JSON objects of operations that have no field of their own"] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -522,6 +535,7 @@ class SpeechChunk:
     content: Annotated[bytes, "Mono s16le; empty when only text could be given"]
     sample_rate_hz: Annotated[int, "Samples per second"]
     engine: Annotated[str, "Rung of the ladder that spoke: piper, espeak-ng or text"]
+    degradations: Annotated[tuple[str, ...], "Why better rungs did not speak, e.g. `piper: circuit_open`"] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from inspect import iscoroutinefunction
 from time import monotonic
 from typing import Any, TypeVar, cast
@@ -52,25 +53,32 @@ class App(faust.App):
         *reads: Topic[Any],
         name: str,
         in_flight: int | None = None,
+        in_flight_mb: float | None = None,
+        ordered: bool = True,
+        aside: bool = False,
         patient: bool = False,
         tombstone: Tombstone | None = None,
     ) -> Callable[[Handler[R]], Handler[R]]:
         """Declare a Faust agent that is given one record of `reads` after the other, in order per key.
 
         A plain function is run at once and costs no task; a coroutine function may wait, and up to `in_flight` of them wait at the same
-        time per partition. `patient` stages try transient errors again for ever. `tombstone` takes the key of a null value.
+        time per partition. `ordered=False` begins records of one key side by side, in the order of the partition. `patient` stages try
+        transient errors again for ever. `tombstone` takes the key of a null value. A stage `aside` of
+        the way to the answer ends no request when it fails or is late.
         """
 
         def declare(handler: Handler[R]) -> Handler[R]:
             self.engine.add(
                 Stage(
                     name=name,
-                    inputs={topic.name: self._input(topic) for topic in reads},
+                    inputs={topic.name: self._input(topic, aside=aside) for topic in reads},
                     handler=handler,
                     tombstone=tombstone,
                     waits=iscoroutinefunction(handler) or iscoroutinefunction(tombstone),
                     patient=patient,
                     in_flight=in_flight or self.engine.settings.engine.in_flight,
+                    in_flight_mb=in_flight_mb,
+                    ordered=ordered,
                 ),
             )
 
@@ -108,9 +116,10 @@ class App(faust.App):
         """Return the changelog topic of a table."""
         return f"{self.conf.id}-{table}-changelog"
 
-    def _input(self, topic: Topic[Any]) -> Input:
+    def _input(self, topic: Topic[Any], *, aside: bool) -> Input:
         has_origin = "origin" in getattr(topic.record, "__dataclass_fields__", {})
-        return Input(topic=topic, serde=self.engine.serde(topic), has_origin=has_origin)
+        read = replace(topic, ends_request=topic.ends_request and not aside)
+        return Input(topic=read, serde=self.engine.serde(topic), has_origin=has_origin)
 
     async def _watch(self) -> None:
         """Stop the unit when its commits stand still."""

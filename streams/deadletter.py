@@ -55,7 +55,7 @@ def failed_result(origin: Origin, error: PipelineError, at: datetime) -> Result:
     reports: tuple[ErrorReport, ...] = (_report(error, at),)
     if isinstance(error, RequestInvalid):
         status = Status.REJECTED
-        reports = tuple(_report(RequestInvalid([problem]), at) for problem in error.problems)
+        reports = tuple(_report(type(error)([problem]), at) for problem in error.problems)
     elif isinstance(error, DeadlineExceeded):
         status = Status.EXPIRED
     return Result(origin=origin, result_id=result_id(origin.request_id), status=status, errors=reports)

@@ -1,5 +1,6 @@
 """How a handler sends records."""
 
+from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from streams.topic import Topic
@@ -15,3 +16,10 @@ class Emit(Protocol):
 
     def now(self, topic: Topic[S], record: S) -> None:
         """Send at once, whatever becomes of the handler: for token streams, and outcomes of calls that did happen."""
+
+    def at_end(self, callback: Callable[[bool], None]) -> None:
+        """Call `callback` when nothing more will be tried with this record here; asked for once, it holds for every try.
+
+        True when the record was handled or given up, its outputs being on their way; False when it was not and will be
+        read again, here or by another worker.
+        """

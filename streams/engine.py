@@ -199,7 +199,8 @@ class Engine:
             start=self._guards[tp.topic].start,
             in_flight=stage.in_flight,
             most_records=stage.in_flight * HELD_PER_IN_FLIGHT,
-            most_bytes=int(limits.in_flight_mb * 1024 * 1024),
+            most_bytes=int((stage.in_flight_mb or limits.in_flight_mb) * 1024 * 1024),
+            ordered=stage.ordered,
             on_room=lambda: self.flow.resume(tp) if self.flow is not None else None,
             on_lost=self._lost,
         )

@@ -5,11 +5,15 @@ PipelineError
 │   ├── ProviderUnavailable       a model provider did not answer
 │   ├── StoreUnavailable          the vector store did not answer
 │   ├── DataForgeUnavailable      DataForge did not answer
+│   ├── SpeechUnavailable         a speech model or engine did not answer
 │   └── SchemaNotLoaded           the writer's schema is not here yet
 ├── Permanent                     a dead letter at once
 │   ├── Undecodable               bytes that are no record of this topic
 │   ├── RecordInvalid             a record that cannot be encoded
 │   ├── RequestInvalid            a request with problems, all listed
+│   │   ├── AudioInvalid          audio that cannot be decoded, or is not as announced
+│   │   ├── NothingHeard          audio without speech
+│   │   └── TranscriptDoubtful    speech that was not understood well enough
 │   ├── ProviderRefused           a provider said no: wrong key, unknown model
 │   │   ├── ContentRefused        its content policy forbids to answer
 │   │   └── ContextOverflow       the prompt is longer than the model's context window
@@ -93,6 +97,12 @@ class DataForgeUnavailable(Transient):
     code = "dataforge_unavailable"
 
 
+class SpeechUnavailable(Transient):
+    """A speech model or engine did not answer. Operator: the next rung of the ladder speaks meanwhile; see docs/voice.md."""
+
+    code = "speech_unavailable"
+
+
 class SchemaNotLoaded(Transient):
     """A record was written with a schema id that is not in memory; the registry is asked for it."""
 
@@ -130,6 +140,24 @@ class RequestInvalid(Permanent):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = tuple(problems)
+
+
+class AudioInvalid(RequestInvalid):
+    """Audio that cannot be decoded, is not what it says, is too long or too large, or never came whole."""
+
+    code = "audio_invalid"
+
+
+class NothingHeard(RequestInvalid):
+    """Audio in which nobody speaks: silence, music or noise."""
+
+    code = "nothing_heard"
+
+
+class TranscriptDoubtful(RequestInvalid):
+    """Speech whose transcript is less certain than FORGESTREAM_TRANSCRIBE_REFUSE_BELOW."""
+
+    code = "transcript_doubtful"
 
 
 class ProviderRefused(Permanent):

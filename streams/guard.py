@@ -68,6 +68,8 @@ class Stage:
     waits: bool
     patient: bool
     in_flight: int
+    in_flight_mb: float | None = None  # of one partition; the engine's setting when absent
+    ordered: bool = True
 
 
 class Guard:
@@ -92,6 +94,7 @@ class Guard:
                 return False
             self._give_up(scope, error, attempts=1)
         slot.settle()
+        scope.end(done=True)
         return True
 
     def _attend_later(self, scope: Scope, error: PipelineError | None) -> None:
@@ -102,6 +105,14 @@ class Guard:
         scope.slot.task = task
 
     async def _attend(self, scope: Scope, error: PipelineError | None) -> None:
+        done = False
+        try:
+            await self._tried(scope, error)
+            done = not scope.slot.window.dropped
+        finally:
+            scope.end(done=done)
+
+    async def _tried(self, scope: Scope, error: PipelineError | None) -> None:
         attempts = 0 if error is None else 1
         while True:
             if error is None:

@@ -76,6 +76,7 @@ class Window:
         in_flight: most handlers that wait at the same time.
         most_records: most records held; those beyond stay in the backlog and the partition should be paused.
         most_bytes: most bytes of keys and values held.
+        ordered: False begins records of one key side by side, in order of offset; the stage then keeps what order it needs.
         on_room: called when the backlog has been taken in and the partition may be resumed.
         on_lost: called with the error when the broker did not confirm an output.
     """
@@ -87,6 +88,7 @@ class Window:
         in_flight: int,
         most_records: int,
         most_bytes: int,
+        ordered: bool = True,
         on_room: Callable[[], None],
         on_lost: Callable[[Slot, object], None],
     ) -> None:
@@ -94,6 +96,7 @@ class Window:
         self._in_flight = in_flight
         self._most_records = most_records
         self._most_bytes = most_bytes
+        self._ordered = ordered
         self._on_room = on_room
         self.on_lost = on_lost
         self._slots: deque[Slot] = deque()
@@ -187,7 +190,7 @@ class Window:
             self._filling = False
 
     def _enter(self, slot: Slot) -> None:
-        key = slot.received.key
+        key = self._lane_of(slot)
         if key is not None and (lane := self._lanes.get(key)) is not None:
             lane.append(slot)
         elif self._running < self._in_flight:
@@ -203,13 +206,16 @@ class Window:
             following.begun = True
             if not self._start(following):
                 self._running += 1
-                if (key := following.received.key) is not None:
+                if (key := self._lane_of(following)) is not None:
                     self._lanes.setdefault(key, deque())
                 return
             following = self._next_of_lane(following)
 
+    def _lane_of(self, slot: Slot) -> bytes | None:
+        return slot.received.key if self._ordered else None
+
     def _next_of_lane(self, slot: Slot) -> Slot | None:
-        key = slot.received.key
+        key = self._lane_of(slot)
         if key is None or (lane := self._lanes.get(key)) is None:
             return None
         if lane:

@@ -1,6 +1,7 @@
 """The outputs of one record: held until its handler has returned, then sent, then awaited by its acknowledgement."""
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from streams.errors import RecordInvalid
@@ -38,6 +39,10 @@ class Outbox:
     def now(self, topic: Topic[S], record: S) -> None:
         """Send `record` at once."""
         self._produce([self._encoded(topic, record)])
+
+    def at_end(self, callback: Callable[[bool], None]) -> None:
+        """Call `callback` when nothing more will be tried with this record here."""
+        self._scope.at_end.append(callback)
 
     def send(self) -> None:
         """Send everything held."""

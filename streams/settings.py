@@ -167,6 +167,61 @@ class AdmitSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TranscribeSettings:
+    """How audio becomes text."""
+
+    model: str = setting("", "Directory of a CTranslate2 Whisper model; empty uses the installed tiny.en")
+    multilingual_model: str = setting(
+        "", "Directory of the model for languages other than English; empty: English only"
+    )
+    threads: int = setting(2, "Threads of one transcription", least=1)
+    parallel: int = setting(1, "Transcriptions at the same time; each takes `threads`", least=1)
+    models_kept: int = setting(2, "Most models kept in memory; the one not used for longest goes first", least=1)
+    idle_unload_s: float = setting(900.0, "A model not used for this long is unloaded", unit="s", least=1)
+    max_clip_mb: float = setting(16.0, "Largest clip", unit="MiB", least=0.1, most=64)
+    max_clip_s: float = setting(600.0, "Longest clip, decoded", unit="s", least=1, most=7200)
+    clip_idle_s: float = setting(
+        10.0, "A clip whose next chunk does not come for this long is refused", unit="s", least=0.01
+    )
+    in_flight_mb: float = setting(
+        96.0, "Most bytes of unfinished clips and what came behind them, per partition", unit="MiB", least=16
+    )
+    live_buffer_s: float = setting(
+        10.0, "Live speech held; beyond it the older half is dropped", unit="s", least=1, most=30
+    )
+    live_step_s: float = setting(1.0, "New live speech that makes a new partial transcript", unit="s", least=0.1)
+    live_pause_s: float = setting(0.6, "Silence that ends an utterance of live speech", unit="s", least=0.1)
+    doubtful_below: float = setting(0.5, "Transcripts of less confidence are marked doubtful", least=0, most=1)
+    refuse_below: float = setting(0.0, "Transcripts of less confidence are refused", least=0, most=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SynthesizeSettings:
+    """How text becomes speech."""
+
+    engines: str = setting(
+        "piper,espeak-ng",
+        "Engines, first choice first, comma separated; those not installed are left out, text is last",
+    )
+    voice: str = setting("", "Voice file for piper, or name for espeak-ng; empty uses the installed one")
+    timeout_s: float = setting(5.0, "Longest wait for one sentence of one engine", unit="s", least=0.1)
+    cache_mb: float = setting(16.0, "Spoken phrases remembered", unit="MiB", least=0)
+    cached_chars: int = setting(80, "Longest phrase that is remembered", unit="characters", least=0)
+    max_chars: int = setting(
+        400, "Longest sentence spoken at once; longer ones are cut at a comma or space", unit="characters", least=20
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalyseSettings:
+    """How texts are understood."""
+
+    operations: str = setting("language,sentences,tokens,entities", "Operations, in order, comma separated")
+    max_chars: int = setting(100_000, "Longest text analysed; the rest is left out", unit="characters", least=1)
+    cache_size: int = setting(1_000, "Analyses remembered by content", least=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedSettings:
     """Vectors of texts."""
 
@@ -328,6 +383,9 @@ class Settings:
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     admit: AdmitSettings = field(default_factory=AdmitSettings)
+    transcribe: TranscribeSettings = field(default_factory=TranscribeSettings)
+    synthesize: SynthesizeSettings = field(default_factory=SynthesizeSettings)
+    analyse: AnalyseSettings = field(default_factory=AnalyseSettings)
     embed: EmbedSettings = field(default_factory=EmbedSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     index: IndexSettings = field(default_factory=IndexSettings)

@@ -14,7 +14,7 @@ from streams.settings import Settings
 from streams.topic import Topic
 from topology.graph import attach_unit
 from topology.outside import Port, unconnected, views
-from topology.topics import ENGINE, Topics
+from topology.topics import ENGINE, OPERATORS, PRODUCERS, Topics
 from topology.units import Unit, group
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def _topic_as_json(diagram: Diagram, topic: Topic[Any]) -> Mapping[str, Any]:
 
 def _arrows(diagram: Diagram, topic: Topic[Any]) -> Iterator[str]:
     readers, writers, node = diagram.readers(topic), diagram.writers(topic), _node(topic)
-    if writers and readers:
+    if writers and readers and topic.owner not in {PRODUCERS, OPERATORS}:
         for writer in writers:
             for reader in readers:
                 yield f"{writer.name} -- {topic.name} --> {reader.name}"

@@ -1,6 +1,7 @@
 """The architecture: one line per stage. Production, the in-memory driver and the diagram all run this function."""
 
 from agents.admit import agent as admit
+from agents.analyse import agent as analyse
 from agents.compose import agent as compose
 from agents.deliver import agent as deliver
 from agents.embed import agent as embed
@@ -10,6 +11,8 @@ from agents.publish import agent as publish
 from agents.rank import agent as rank
 from agents.retrieve import agent as retrieve
 from agents.route import agent as route
+from agents.synthesize import agent as synthesize
+from agents.transcribe import agent as transcribe
 from agents.watch import agent as watch
 from streams.app import App
 from streams.settings import Settings
@@ -47,4 +50,13 @@ def attach_unit(unit: Unit, app: App, topics: Topics, outside: Outside, settings
             deliver.attach(app, reads=topics.feedback, outcomes=topics.outcomes, sink=outside.feedback_sink, clock=outside.clock)
         # not beside rank: of the stages of one unit only one may read a topic, and both obey commands
         watch.attach(app, reads=topics.outcomes, commands=topics.commands, writes=topics.circuit_states, settings=settings.watch)
+
+    if unit is Unit.VOICE:
+        transcribe.attach(app, reads=topics.audio, texts=topics.texts, transcripts=topics.transcripts, proposals=topics.proposals,
+                          results=topics.results, speech_requests=topics.speech_requests, decoder=outside.decoder,
+                          recognizer=outside.recognizer, settings=settings.transcribe)
+        synthesize.attach(app, reads=topics.speech_requests, writes=topics.speech, outcomes=topics.outcomes, engines=outside.engines,
+                          circuits=outside.circuits, clock=outside.clock, settings=settings.synthesize)
+        # beside embed, which reads the same topic in another unit
+        analyse.attach(app, reads=topics.requests, writes=topics.analyses, analyst=outside.analyst)
 # fmt: on

@@ -11,11 +11,14 @@ from schemas.records import CircuitState, Ranking
 from streams.clients.models.registry import models_of
 from streams.clients.providers import Lifecycle, encoder_of, sink_of, store_of
 from streams.clock import SystemClock
+from streams.language import Analyst
 from streams.ports import ChunkStore, Clock, Encoder, FeedbackSink, Model, Tokenizer
 from streams.settings import Settings
+from streams.speech import Decoder, Recognizer, SpeechEngine
 from streams.topic import Topic
 from topology.together import together
 from topology.topics import Topics
+from topology.voice import voice
 
 Tell = Callable[[str], None]
 
@@ -31,6 +34,10 @@ class Outside:
     tokenizer: Tokenizer
     window_tokens: int
     feedback_sink: FeedbackSink | None
+    decoder: Decoder
+    recognizer: Recognizer
+    engines: tuple[SpeechEngine, ...]
+    analyst: Analyst
     champions: Mapping[str, Ranking]
     circuits: Mapping[str, CircuitState]
 
@@ -106,5 +113,5 @@ async def open_outside(
                 ports["feedback_sink"] = sink
                 await start("DataForge client", sink)
 
-        await together(search(), answer(), learn())
+        await together(search(), answer(), learn(), *voice(settings, uses, ports, start))
         yield Outside(**ports)

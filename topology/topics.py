@@ -107,7 +107,9 @@ class Topics:
                 "texts", TextQuery, PRODUCERS, "Questions as producers send them, not yet checked", ends_request=True
             ),
             proposals=declare.request("proposals", Proposal, PRODUCERS, "Facts somebody wants Sophia to consider"),
-            audio=declare.request("audio", AudioChunk, PRODUCERS, "Pieces of clips and live speech"),
+            audio=declare.request(
+                "audio", AudioChunk, PRODUCERS, "Pieces of clips and live speech", retention=DAY, ends_request=True
+            ),
             transcripts=declare.request("transcripts", Transcript, "transcribe", "What was heard"),
             knowledge=declare.topic(
                 "knowledge",
@@ -182,7 +184,14 @@ class Topics:
                 retention=MONTH,
             ),
             speech_requests=declare.request("speech-requests", SpeechRequest, "publish", "Answers to be spoken"),
-            speech=declare.request("speech", SpeechChunk, "synthesize", "Spoken sentences", retention=DAY),
+            speech=declare.request(
+                "speech",
+                SpeechChunk,
+                "synthesize",
+                "Spoken sentences",
+                retention=DAY,
+                max_message_bytes=DOCUMENT_BYTES,
+            ),
             standings=declare.topic(
                 "standings",
                 Ranking,
@@ -306,6 +315,7 @@ class _Declare:
         *,
         retention: timedelta = WEEK,
         ends_request: bool = False,
+        max_message_bytes: int = MESSAGE_BYTES,
     ) -> Topic[P]:
         """Declare a topic of the request path: its key keeps a conversation in order, from stage to stage."""
         return self.topic(
@@ -317,4 +327,5 @@ class _Declare:
             key_name=REQUEST_KEY,
             retention=retention,
             ends_request=ends_request,
+            max_message_bytes=max_message_bytes,
         )

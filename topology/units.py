@@ -10,6 +10,7 @@ class Unit(StrEnum):
     INFERENCE = "inference"
     LEARNING = "learning"
     DELIVERY = "delivery"
+    VOICE = "voice"
 
 
 def group(unit: Unit, prefix: str) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 from schemas.ids import result_id
 from schemas.records import Chunk, Evaluation, Feedback, Result, Source, SpeechRequest, Status
 from streams.errors import AnswerRefused, AnswerWithheld, StrictRefused
+from streams.speech import turn
 
 NOT_PASSED = "evaluation_not_passed"
 _ID_LETTERS = 32
@@ -74,7 +75,7 @@ def speech_requests(evaluation: Evaluation, ended: Result) -> Sequence[SpeechReq
     """Return the answer to be spoken, when that was asked for and there is one to show."""
     if not evaluation.answer.request.speak or not ended.text:
         return ()
-    return (SpeechRequest(origin=evaluation.origin, text=ended.text),)
+    return (SpeechRequest(origin=evaluation.origin, text=ended.text, turn=turn(evaluation.origin)),)
 
 
 def _degradations(evaluation: Evaluation) -> tuple[str, ...]:

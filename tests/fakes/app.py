@@ -34,6 +34,7 @@ class FakeEmit:
     def __init__(self, sent: dict[str, list[Any]]) -> None:
         self._sent = sent
         self._held: list[tuple[str, Any]] = []
+        self._at_end: list[Callable[[bool], None]] = []
 
     def __call__(self, topic: Topic[S], record: S) -> None:
         self._held.append((topic.name, record))
@@ -41,9 +42,16 @@ class FakeEmit:
     def now(self, topic: Topic[S], record: S) -> None:
         self._sent[topic.name].append(record)
 
+    def at_end(self, callback: Callable[[bool], None]) -> None:
+        self._at_end.append(callback)
+
     def send(self) -> None:
         for name, record in self._held:
             self._sent[name].append(record)
+
+    def end(self) -> None:
+        for callback in self._at_end:
+            callback(True)
 
 
 class FakeApp:
@@ -66,6 +74,9 @@ class FakeApp:
         *reads: Topic[Any],
         name: str,
         in_flight: int | None = None,
+        in_flight_mb: float | None = None,
+        ordered: bool = True,
+        aside: bool = False,
         patient: bool = False,
         tombstone: Handler | None = None,
     ) -> Callable[[Handler], Handler]:
@@ -98,7 +109,10 @@ class FakeApp:
 
     async def _run(self, handler: Handler, record: object) -> None:
         emit = FakeEmit(self.sent)
-        waiting = handler(record, emit)
-        if isawaitable(waiting):
-            await waiting
-        emit.send()
+        try:
+            waiting = handler(record, emit)
+            if isawaitable(waiting):
+                await waiting
+            emit.send()
+        finally:
+            emit.end()

@@ -15,9 +15,11 @@ from streams.lanes import Received
 from streams.ports import Ask, ChunkStore, Encoder, FeedbackSink, Finish, Model, ModelSpec, Piece, Tokenizer, Vector
 from streams.producer import Headers
 from streams.settings import EngineSettings, KafkaSettings, RankSettings, RouteSettings, Settings, WatchSettings
+from streams.speech import Recognizer, SpeechEngine
 from streams.topic import Topic
 from tests.clock import FixedClock
 from tests.fakes.model import STOP, a_spec
+from tests.fakes.speech import PlainDecoder, ReadingRecognizer, WordsAnalyst
 from tests.fakes.tokenizer import WordsTokenizer
 from tests.given import NOON, PASSAGE, an_origin
 from topology.outside import Outside
@@ -103,6 +105,8 @@ def outside(
     encoder: Encoder | None = None,
     store: ChunkStore | None = None,
     sink: FeedbackSink | None = None,
+    recognizer: Recognizer | None = None,
+    engines: Sequence[SpeechEngine] = (),
 ) -> Outside:
     """Return the ports; the views are put in by whoever runs the units."""
     return Outside(
@@ -113,6 +117,10 @@ def outside(
         tokenizer=models[0].tokenizer,
         window_tokens=min(model.spec.context_tokens for model in models),
         feedback_sink=sink,
+        decoder=PlainDecoder(),
+        recognizer=recognizer or ReadingRecognizer(),
+        engines=tuple(engines),
+        analyst=WordsAnalyst(),
         champions={},
         circuits={},
     )

@@ -70,7 +70,7 @@ def test_feedback_is_keyed_by_the_pack_it_is_about(pack: str | None, key: str) -
 def test_the_request_path_ends_requests_and_the_rest_does_not() -> None:
     ending = {topic.name for topic in TOPICS if topic.ends_request}
 
-    assert ending == {"texts", "requests", "embeddings", "contexts", "prompts", "answers", "evaluations"}
+    assert ending == {"texts", "audio", "requests", "embeddings", "contexts", "prompts", "answers", "evaluations"}
     assert {topic.key_name for topic in TOPICS if topic.ends_request} == {REQUEST_KEY}
 
 

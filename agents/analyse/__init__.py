@@ -1,0 +1,1 @@
+"""analyse: Request -> Analysis, beside the way to the answer."""

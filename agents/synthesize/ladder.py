@@ -1,0 +1,41 @@
+"""One sentence, spoken by the best engine that can."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from agents.synthesize import rules
+from schemas.records import CircuitState, Outcome, SpeechRequest
+from streams.circuit import outcome
+from streams.errors import ProviderRefused, SpeechUnavailable
+from streams.ports import Clock
+from streams.speech import SpeechEngine, Spoken
+
+
+class Ladder:
+    """The engines, first choice first; the last rung is the text itself."""
+
+    def __init__(self, engines: Sequence[SpeechEngine], circuits: Mapping[str, CircuitState], clock: Clock) -> None:
+        self._engines = engines
+        self._circuits = circuits
+        self._clock = clock
+
+    async def speak(
+        self, text: str, request: SpeechRequest, report: Callable[[Outcome], None]
+    ) -> tuple[Spoken | None, str, Sequence[str]]:
+        """Return the speech, who spoke, and why no better rung did. Calls are reported when they end."""
+        request_id = request.origin.request_id
+        missed: list[str] = []
+        for engine in self._engines:
+            started = self._clock.now()
+            if not rules.may_speak(engine.name, self._circuits, started, request_id):
+                missed.append(f"{engine.name}: circuit_open")
+                continue
+            name = rules.dependency(engine.name)
+            try:
+                spoken = await engine.speak(text, voice=request.voice)
+            except (SpeechUnavailable, ProviderRefused) as error:
+                missed.append(f"{engine.name}: {error.code}")
+                report(outcome(name, started=started, ended=self._clock.now(), request_id=request_id, error=error))
+                continue
+            report(outcome(name, started=started, ended=self._clock.now(), request_id=request_id))
+            return spoken, engine.name, missed
+        return None, rules.TEXT, missed

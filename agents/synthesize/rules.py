@@ -1,0 +1,76 @@
+"""What is said in one breath, which rung says it, and which turn has the floor."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from schemas.records import CircuitState, SpeechChunk, SpeechRequest
+from streams.circuit import lets_through
+from streams.speech import RATE_HZ, Spoken
+from streams.words import sentences
+
+TEXT = "text"
+DEPENDENCY = "speech"
+
+_FENCE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+_LINK = re.compile(r"!?\[([^\]\n]{0,300})\]\([^)\s]{0,2000}\)")
+_REFERENCE = re.compile(r"\s?\[\d{1,3}(?:,\s?\d{1,3}){0,8}\]")
+_ADDRESS = re.compile(r"https?://\S+")
+_MARKS = re.compile(r"(?m)^\s{0,3}(?:[-*+]|\#{1,6}|>|\d+\.)\s+|[*_`~|]+")
+_UNSPEAKABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+_BREAK = re.compile(r"(?<=[,;:\u2013\u2014])\s|\s")
+
+
+def sentences_to_say(text: str, longest: int) -> Sequence[str]:
+    """Return what is said, one breath after the other: no markup, no addresses, nothing longer than `longest`."""
+    plain = _FENCE.sub(" ", text)
+    plain = _LINK.sub(r"\1", plain)
+    plain = _ADDRESS.sub(" ", _REFERENCE.sub("", plain))
+    plain = _MARKS.sub("", _UNSPEAKABLE.sub("", plain))
+    said = (" ".join(sentence.split()) for sentence in sentences(plain))
+    return [part for sentence in said for part in _breaths(sentence, longest) if any(map(str.isalnum, part))]
+
+
+def dependency(engine: str) -> str:
+    """Return the name of an engine's circuit."""
+    return f"{DEPENDENCY}:{engine}"
+
+
+def may_speak(engine: str, circuits: Mapping[str, CircuitState], at: datetime, request_id: str) -> bool:
+    """Whether the circuit of an engine lets this request through."""
+    name = dependency(engine)
+    return lets_through(circuits.get(name), at, request_id)
+
+
+def chunk(
+    request: SpeechRequest,
+    said: Sequence[str],
+    sequence: int,
+    spoken: Spoken | None,
+    engine: str,
+    degradations: Sequence[str],
+) -> SpeechChunk:
+    """Return one spoken sentence, or its text when nothing could speak it."""
+    return SpeechChunk(
+        origin=request.origin,
+        sequence=sequence,
+        last=sequence == len(said) - 1,
+        turn=request.turn,
+        text=said[sequence],
+        content=b"" if spoken is None else spoken.pcm,
+        sample_rate_hz=RATE_HZ if spoken is None else spoken.sample_rate_hz,
+        engine=engine,
+        degradations=tuple(degradations),
+    )
+
+
+def _breaths(sentence: str, longest: int) -> Sequence[str]:
+    """Cut a long sentence after a comma or, failing that, between words."""
+    parts: list[str] = []
+    while len(sentence) > longest:
+        breaks = [found.start() for found in _BREAK.finditer(sentence, longest // 3, longest)]
+        commas = [at for at in breaks if sentence[at - 1] in ",;:\u2013\u2014"]
+        at = (commas or breaks or [longest])[-1]
+        parts.append(sentence[:at].strip())
+        sentence = sentence[at:].strip()
+    return [*parts, sentence] if sentence else parts
