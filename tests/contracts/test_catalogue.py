@@ -15,6 +15,7 @@ from tests.contracts.test_model_conformance import answer, ask
 from tests.loopback.cases import CANARIES
 from tests.loopback.openai_api import CompatibleLoopback
 from tests.loopback.serving import serving
+from tests.pipeline.world import FRANKENSTEIN
 
 OWN = """
 [models.house-model]
@@ -164,16 +165,24 @@ def test_offers_are_the_chain_then_the_catalogue_with_what_is_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "least"),
+    "text",
     [
-        ("", 0),
-        ("Why do we always see the same side of the Moon?", 12),
-        ("antidisestablishmentarianism", 6),
-        ("日本の首都はどこですか?", 10),
-        ("🦊👩‍👩‍👧", 12),
-        ("f(x) = 3.14159 * x**2; // hm", 18),
+        "",
+        "Why do we always see the same side of the Moon?",
+        "antidisestablishmentarianism",
+        "f(x) = 3.14159 * x**2; // hm",
+        "one\n\n\ntwo\n",
+        FRANKENSTEIN.text,
     ],
 )
-def test_the_estimate_of_tokens_errs_on_the_long_side(text: str, least: int) -> None:
-    """`least` is what o200k counts, rounded up where tokenizers differ."""
-    assert least <= CautiousTokenizer().count(text) <= max(least * 3, 0)
+def test_the_estimate_of_tokens_errs_on_the_long_side(text: str) -> None:
+    real = models_of(RouteSettings(models="smollm2"))[0].tokenizer.count(text)
+
+    assert real <= CautiousTokenizer().count(text) <= real * 3
+
+
+@pytest.mark.parametrize("text", ["日本の首都はどこですか?", "Здравствуйте, как дела?", "🦊👩‍👩‍👧"])
+def test_the_estimate_counts_other_scripts_by_their_characters(text: str) -> None:
+    visible = len(text.replace(" ", ""))
+
+    assert visible <= CautiousTokenizer().count(text) <= visible * 2

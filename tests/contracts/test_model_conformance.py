@@ -264,9 +264,9 @@ async def test_giving_up_closes_the_connection(far: Case) -> None:
 
 @pytest.mark.parametrize("fault", [Fault.SILENCE, Fault.SLOW_START, Fault.STALL, Fault.TRICKLE])
 async def test_a_provider_that_stops_writing_is_given_up_in_time(far: Case, fault: Fault) -> None:
-    far.server.fail_next(fault)
-
-    async with far.model(first_token_s=0.2, stall_s=0.2) as model, asyncio.timeout(10):
+    async with far.model(first_token_s=0.5, stall_s=0.5) as model, asyncio.timeout(10):
+        await answer(model, ask())  # a first call takes an SDK longer than a server is given here
+        far.server.fail_next(fault)
         with pytest.raises(ProviderUnavailable, match="wrote nothing for"):
             await answer(model, ask())
 
@@ -276,6 +276,6 @@ async def test_a_provider_that_stops_writing_is_given_up_in_time(far: Case, faul
 async def test_an_answer_without_end_is_given_up_in_time(far: Case) -> None:
     far.server.fail_next(Fault.STALL)
 
-    async with far.model(answer_s=0.3) as model, asyncio.timeout(10):
+    async with far.model(answer_s=0.5) as model, asyncio.timeout(10):
         with pytest.raises(ProviderUnavailable, match="did not end within"):
             await answer(model, ask())

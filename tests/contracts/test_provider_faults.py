@@ -33,7 +33,7 @@ ANSWER = "How long is the Danube, and where does it rise?"
 MID_STREAM = frozenset(
     {Fault.STALL, Fault.TRICKLE, Fault.RESET, Fault.TRUNCATED, Fault.ERROR_IN_STREAM, Fault.MALFORMED}
 )
-QUICK = {"first_token_s": 0.3, "stall_s": 0.3}
+QUICK = {"first_token_s": 0.5, "stall_s": 0.5}
 WAITING = frozenset({Fault.SILENCE, Fault.SLOW_START, Fault.STALL, Fault.TRICKLE})
 
 
@@ -72,16 +72,15 @@ async def failed(model: OwnedModel) -> PipelineError:
 @pytest.mark.parametrize("fault", TRANSIENT)
 async def test_what_may_pass_is_worth_another_try(case: Case, fault: Fault) -> None:
     """One call, one error, and the next call has a whole answer: nothing is left behind on the connection."""
-    case.server.fail_next(fault)
-
     async with case.model(**QUICK if fault in WAITING else {}) as model, asyncio.timeout(20):
+        await heard(model)  # a first call takes an SDK longer than a server is given here
+        case.server.fail_next(fault)
         said, end = await heard(model)
         calls = len(case.server.calls)
-        case.server.limited_keys.clear()
         again = await heard(model) if fault is not Fault.RATE_LIMITED else (ANSWER, None)
 
     assert isinstance(end, ProviderUnavailable)
-    assert calls == 1
+    assert calls == 2
     assert bool(said) == (fault in MID_STREAM or fault in {Fault.MISSHAPEN, Fault.NESTED, Fault.NOT_UTF8, Fault.HUGE})
     assert again[0] == ANSWER
 

@@ -3,7 +3,7 @@
 import re
 
 PART = re.compile(r"\w{1,6}|[^\w\s]")
-CAUTIOUS_PART = re.compile(r"[A-Za-z0-9_]{1,3}|[^\x00-\x7f]|[^\w\s]")
+CAUTIOUS_PART = re.compile(r"[A-Za-z]{1,3}|[0-9_\n]|[^\x00-\x7f]|[^\w\s]")
 BEYOND_ALPHABETS = "\u0800"
 
 
@@ -37,8 +37,8 @@ class WordTokenizer:
 class CautiousTokenizer:
     """An estimate that errs on the long side, for models whose tokenizer is not public.
 
-    One token for every started three Latin letters or digits, one for every other visible character, two for those
-    beyond the alphabets (Chinese, emoji).
+    One token for every started three Latin letters, one for every digit, line and other visible character, two for
+    those beyond the alphabets (Chinese, emoji).
     """
 
     name = "cautious-3"

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import aiohttp
 import pytest
 
+from streams.clients.models.keys import Account
 from streams.errors import StartRefused
 from streams.settings import TelemetrySettings
 from topology.health import Metric, exposition, health_port
+from topology.worker import key_metrics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,3 +84,20 @@ async def test_a_busy_port_is_one_sentence() -> None:
         with pytest.raises(StartRefused, match="FORGESTREAM_TELEMETRY_HEALTH_PORT"):
             async with health_port(TelemetrySettings(health_port=taken.getsockname()[1]), Patient()):
                 pass
+
+
+def test_what_each_api_key_did_is_a_metric_by_its_place() -> None:
+    account = Account(
+        provider="openai",
+        key=2,
+        calls=3,
+        input_tokens=40,
+        output_tokens=5,
+        errors={"limited": 1, "provider_unavailable": 1},
+    )
+
+    lines = exposition(key_metrics([account])).splitlines()
+
+    assert 'forgestream_provider_calls_total{provider="openai",key="2"} 3' in lines
+    assert 'forgestream_provider_output_tokens_total{provider="openai",key="2"} 5' in lines
+    assert 'forgestream_provider_errors_total{provider="openai",key="2",error="limited"} 1' in lines
