@@ -11,7 +11,7 @@ LOCKS := $(addprefix requirements/, bootstrap.lock develop.lock models.lock)
 WORKERS ?= 2
 export PYTHON
 
-.PHONY: help install demo test lint format check bench lock generate measure clean
+.PHONY: help install demo test lint format check bench chaos lock generate measure clean
 
 help: ## Show this list
 	@printf 'forgestream: questions on Kafka in, grounded answers out\n\n'
@@ -50,6 +50,9 @@ generate: $(INSTALLED) ## Write schemas/avsc, docs/errors.md and the README's ge
 
 bench: $(INSTALLED) ## Benchmarks beside their peers; results go to docs/benchmarks.md
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+chaos: $(INSTALLED) ## Faults under load, until MINUTES are over (SEED, KAFKA=3.9); results go to docs/chaos.md
+	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(KAFKA),--kafka $(KAFKA)) $(ARGS)
 
 lock: $(INSTALLED) ## Resolve pyproject.toml into requirements/*.lock (UPGRADE=1 takes the newest versions)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash requirements/lock.sh

@@ -30,6 +30,7 @@ FATES: Mapping[type[PipelineError], str] = {
     errors.DeadlineExceeded: "terminal result `expired`",
     errors.AnswerRefused: "terminal result `failed` without the text, with sources and scores",
     errors.RequestInvalid: "terminal result `rejected` with one error report per problem",
+    errors.ConsumerLost: "the worker stops; after its restart it joins its group again",
     errors.WorkerStalled: "the worker stops; after its restart the records are read again",
     errors.Permanent: "dead letter at once; on the request path also a terminal result `failed`",
     errors.Transient: "tried again in place with backoff; after the last try as a permanent error",

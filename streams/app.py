@@ -19,7 +19,7 @@ from streams.tables import ChangelogTable, OwnedTable, Row
 from streams.topic import Topic
 from streams.transport import Consumer, Transport, check_version
 from streams.views import tls
-from streams.watchdog import Watchdog
+from streams.watchdog import Watchdog, any_answers
 
 R = TypeVar("R")
 V = TypeVar("V", bound=Row)
@@ -27,6 +27,9 @@ Handler = Callable[[R, Emit], Awaitable[None] | None]
 Tombstone = Callable[[str, Emit], Awaitable[None] | None]
 
 WATCH_S = 1.0
+OVERSLEPT_S = 5.0
+LOOPBACK = "127.0.0.1:9092"
+REJOIN_S = 10.0  # beyond what is drained at a rebalance; Faust's 60 s hold up the whole group for one member that hangs
 
 
 class App(faust.App):
@@ -110,6 +113,7 @@ class App(faust.App):
             retention=None,
             compacted=True,
         )
+        cast("ChangelogTable", table).row_serde = self.engine.serde(changelog)
         return OwnedTable(table, self.engine.serde(changelog), initial)
 
     def changelog_name(self, table: str) -> str:
@@ -122,16 +126,33 @@ class App(faust.App):
         return Input(topic=read, serde=self.engine.serde(topic), has_origin=has_origin)
 
     async def _watch(self) -> None:
-        """Stop the unit when its commits stand still."""
+        """Stop the unit when something in it has stopped while the broker is there."""
         watchdog = Watchdog(self.runtime.settings.engine.stall_s)
+        addresses = (self.runtime.settings.kafka.bootstrap or LOOPBACK).split(",")
+        looked_at = patient_until = monotonic()
         while not self.should_stop:
             await self.sleep(WATCH_S)
-            consumer = cast("Consumer", self.consumer)
-            if not self.rebalancing and (
-                stalls := watchdog.look(consumer.committed(), consumer.uncommitted(), monotonic())
-            ):
+            now = monotonic()
+            if now - looked_at > OVERSLEPT_S:  # this process was frozen itself: everything in it deserves new patience
+                patient_until = now + self.runtime.settings.engine.stall_s
+            looked_at = now
+            stalls = self._stalls(watchdog, now)
+            if stalls and now > patient_until and await any_answers(addresses):
                 await self.crash(WorkerStalled("; ".join(stalls)))
                 return
+
+    def _stalls(self, watchdog: Watchdog, now: float) -> list[str]:
+        consumer = cast("Consumer", self.consumer)
+        signs = {
+            "the group has confirmed no heartbeat": self.engine.lease.silence_s,
+            "the fetch loop has not turned": consumer.idle_s,
+        }
+        recovered = sum(cast("Any", self.tables).recovery.active_offsets.values())
+        progress = (self.consumer_generation_id, recovered) if self.rebalancing else None
+        stalls = [*watchdog.silent(signs), *watchdog.stuck(progress, now)]
+        if not self.rebalancing:
+            stalls += watchdog.look(consumer.committed(), consumer.uncommitted(), now)
+        return stalls
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)
@@ -144,7 +165,7 @@ def faust_settings(settings: Settings, unit: str) -> dict[str, Any]:
     """Return what we tell Faust; the reasons stand in `streams.settings` and docs/settings.md."""
     kafka, engine = settings.kafka, settings.engine
     return {
-        "broker": [URL(f"kafka://{address.strip()}") for address in (kafka.bootstrap or "127.0.0.1:9092").split(",")],
+        "broker": [URL(f"kafka://{address.strip()}") for address in (kafka.bootstrap or LOOPBACK).split(",")],
         "broker_credentials": credentials(kafka),
         "store": "memory://",
         "key_serializer": "raw",
@@ -157,6 +178,7 @@ def faust_settings(settings: Settings, unit: str) -> dict[str, Any]:
         "consumer_group_instance_id": f"{engine.worker_id}-{unit}",
         "broker_session_timeout": engine.session_timeout_s,
         "broker_heartbeat_interval": engine.heartbeat_s,
+        "broker_rebalance_timeout": engine.drain_s + REJOIN_S,
         "broker_commit_interval": engine.commit_interval_s,
         "broker_max_poll_records": engine.max_poll_records,
         "consumer_max_fetch_size": int(engine.max_partition_fetch_mb * 1024 * 1024),

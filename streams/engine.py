@@ -17,6 +17,7 @@ from schemas.registry import RegistryRefused, RegistryUnavailable, SchemaSource,
 from streams.errors import DeliveryFailed
 from streams.guard import Guard, Stage, StageCounts
 from streams.lanes import Received, Slot, TopicPartition, Window
+from streams.lease import Lease
 from streams.ports import Clock
 from streams.producer import Headers, Producer
 from streams.scope import current
@@ -28,6 +29,7 @@ log = logging.getLogger("forgestream.engine")
 
 # Records held per partition for each one that may wait in a handler: what keeps other keys going behind a busy one.
 HELD_PER_IN_FLIGHT = 16
+LEASE_POLL_S = 0.05
 
 
 class Flow(Protocol):
@@ -67,6 +69,7 @@ class Engine:
         self.chance = runtime.chance
         self.sleep: Callable[[float], Any] = asyncio.sleep
         self.flow: Flow | None = None
+        self.lease = Lease(runtime.settings.engine.session_timeout_s)
         self._schemas = runtime.schemas
         self._dead_letters = runtime.dead_letters
         self._on_fatal = on_fatal
@@ -132,6 +135,15 @@ class Engine:
     def counts(self) -> dict[str, StageCounts]:
         """Return, per stage, what it has done."""
         return {self._stages[topic].name: guard.counts for topic, guard in self._guards.items()}
+
+    async def owned(self) -> None:
+        """Wait until the partitions are known to be this worker's; when they are not, whoever waits here is cancelled."""
+        while not self.lease.held:  # noqa: ASYNC110 - another thread confirms it, and time ends it: no event
+            await asyncio.sleep(LEASE_POLL_S)
+
+    def fail(self, error: BaseException) -> None:
+        """Stop the unit: only a restart cures this."""
+        self._on_fatal(error)
 
     def resume_taking(self) -> None:
         """Take batches again after a drain."""

@@ -25,7 +25,8 @@ PipelineError
 │   └── AnswerWithheld            the answer is empty or leaks its instructions
 ├── DeadlineExceeded              the request expired
 ├── DeliveryFailed                the broker did not confirm an output; the worker stops and the record is read again
-├── WorkerStalled                 work is done but not committed; the worker stops
+├── ConsumerLost                  the group or the fetches ended for good; the worker stops
+├── WorkerStalled                 commits, heartbeats or fetches stand still; the worker stops
 └── StartRefused                  the worker cannot start
     ├── SettingsInvalid           settings with problems, all listed
     ├── BrokerUnreachable         no Kafka at the address
@@ -232,8 +233,15 @@ class DeliveryFailed(PipelineError):
     severity = Severity.CRITICAL
 
 
+class ConsumerLost(PipelineError):
+    """The group or the fetches ended for good, or access was refused. The worker stops; its restart joins again."""
+
+    code = "consumer_lost"
+    severity = Severity.CRITICAL
+
+
 class WorkerStalled(PipelineError):
-    """Records are done but their offsets are not committed. The worker stops; its restart recovers. Operator: runbook `lag-grows`."""
+    """Commits, heartbeats or fetches stand still though a broker answers. The worker stops. Operator: runbook `lag-grows`."""
 
     code = "worker_stalled"
     severity = Severity.CRITICAL

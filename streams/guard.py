@@ -84,7 +84,7 @@ class Guard:
         """Begin to handle a record. True when done already, False when `slot.window.release` will be called later."""
         scope = Scope(self._stage.name, slot)
         current.set(scope)
-        if self._stage.waits:
+        if self._stage.waits or not self._engine.lease.held:
             self._attend_later(scope, None)
             return False
         error = self._attempt_now(scope)
@@ -117,10 +117,12 @@ class Guard:
         while True:
             if error is None:
                 attempts += 1
+                await self._engine.owned()
                 error = await self._attempt(scope)
             if error is None:
                 break
             if not await self._worth_another_try(scope, error, attempts):
+                await self._engine.owned()
                 self._give_up(scope, error, attempts)
                 break
             self.counts.retried += 1
@@ -151,6 +153,8 @@ class Guard:
                     waiting = self._call(scope, record, outbox)
                     if waiting is not None:
                         await waiting
+                if waiting is not None:
+                    await self._engine.owned()
                 outbox.send()
         except TimeoutError as error:
             return _expired(scope) if limit.expired() else _classified(error, self._stage.name)

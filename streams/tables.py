@@ -5,13 +5,14 @@ other output, and the record is acknowledged only when the broker has confirmed 
 offset it has counted up to: a record that is read again changes nothing.
 """
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import replace
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 import faust
 
-from schemas.codec import Serde
+from schemas.codec import RecordUndecodable, SchemaUnknown, Serde
+from streams.counted import goes_back
 from streams.lanes import Slot
 from streams.producer import Producer
 from streams.scope import current
@@ -58,11 +59,11 @@ class OwnedTable(Generic[V]):
         received = present_slot().received
         source = f"{received.topic}-{received.partition}"
         value = self.get(key) or self._initial(key)
-        if value.counted.get(source, -1) >= received.offset:
-            return value
-        changed: V = replace(cast("Any", change(value)), counted={**value.counted, source: received.offset})
-        self._store[key.encode()] = self._serde.encode(changed)
-        return changed
+        if value.counted.get(source, -1) < received.offset:
+            value = replace(cast("Any", change(value)), counted={**value.counted, source: received.offset})
+        # written also when nothing changes: the first time the worker may have lost its partitions before the log had it
+        self._store[key.encode()] = self._serde.encode(value)
+        return value
 
     def items(self) -> Iterator[tuple[str, V]]:
         """Iterate over what this worker holds."""
@@ -70,10 +71,33 @@ class OwnedTable(Generic[V]):
             yield key.decode(), self._serde.decode(stored)
 
 
+def counted_by(serde: Serde[Any], value: bytes | None) -> Mapping[str, int]:
+    """Return what a stored value has counted; nothing for a tombstone or what cannot be read."""
+    try:
+        return {} if value is None else cast("Row", serde.decode(value)).counted
+    except (RecordUndecodable, SchemaUnknown):
+        return {}
+
+
 class ChangelogTable(faust.Table[bytes, bytes]):
-    """A Faust table whose changelog is written by the engine's producer; recovery is Faust's own."""
+    """A Faust table whose changelog is written by the engine's producer; recovery is Faust's own, without values that go back."""
 
     producer: Producer
+    row_serde: Serde[Any]
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        """Take in changes in the order of the log."""
+        known: dict[bytes, Mapping[str, int]] = {}
+        kept = []
+        for event in batch:
+            key, value = event.message.key, event.message.value
+            if key not in known:
+                known[key] = counted_by(self.row_serde, self.data.get(key))
+            found = counted_by(self.row_serde, value)
+            if value is None or not goes_back(found, known[key]):
+                known[key] = found
+                kept.append(event)
+        super().apply_changelog_batch(kept)
 
     def on_key_set(self, key: bytes, value: bytes) -> None:
         """Write the change to the changelog."""

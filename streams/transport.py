@@ -9,16 +9,20 @@ import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import aiokafka
 import uvloop
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams.errors import StartRefused
+from streams.connection import use_safe_connections
+from streams.errors import ConsumerLost, StartRefused
 from streams.lanes import Received, TopicPartition
+from streams.lease import elapsed_s
 
 if TYPE_CHECKING:
     from streams.engine import Engine
@@ -28,6 +32,7 @@ log = logging.getLogger("forgestream.consumer")
 FAUST_VERSION = "0.15.3"
 CHUNK_RECORDS = 128  # taken without giving the loop to anybody else
 IDLE_WAIT_S = 1.0
+MIND_S = 0.5
 PAUSED_WAIT_S = 0.02  # a fetch that left a full partition out must end soon after there is room again
 
 
@@ -49,11 +54,71 @@ def check_version() -> None:
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread that talks to the broker."""
 
+    _minding: asyncio.Task[None] | None = None
+
+    @property
+    def engine(self) -> "Engine":
+        """The engine of this unit."""
+        return cast("HasEngine", self.app).engine
+
+    async def on_start(self) -> None:
+        """Connect; from then on take note of what the group confirms and of what goes wrong."""
+        use_safe_connections()
+        await super().on_start()
+        self._note_signs_of_life(self._ensure_consumer()._coordinator)  # noqa: SLF001 - no public way
+        self._minding = self.thread_loop.create_task(self._mind(self._ensure_consumer()), name="mind the consumer")
+
+    async def on_thread_stop(self) -> None:
+        """Disconnect."""
+        if self._minding is not None:
+            self._minding.cancel()
+        await super().on_thread_stop()
+
+    def _note_signs_of_life(self, coordinator: Any) -> None:  # noqa: ANN401 - of aiokafka, without types
+        send, lease = coordinator._send_req, self.engine.lease  # noqa: SLF001 - no public way
+
+        async def send_and_note(request: Any) -> Any:  # noqa: ANN401 - as above
+            sent_at = elapsed_s()
+            response = await send(request)
+            if isinstance(request, HeartbeatRequest | SyncGroupRequest) and not response.error_code:
+                lease.confirm(sent_at)
+            return response
+
+        coordinator._send_req = send_and_note  # noqa: SLF001 - no public way
+
+    async def _mind(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+        """Ask for the errors of aiokafka's own tasks: Faust does not, and until somebody does they stand still."""
+        coordinator, fetcher = consumer._coordinator, consumer._fetcher  # noqa: SLF001 - no public way
+        while True:
+            await asyncio.sleep(MIND_S)
+            try:
+                coordinator.check_errors()
+                if fetcher._fetch_task.done():  # noqa: SLF001 - no public way
+                    fetcher._fetch_task.result()  # noqa: SLF001 - no public way
+            except KafkaError as error:
+                if error.retriable and not coordinator._coordination_task.done():  # noqa: SLF001 - no public way
+                    log.warning("the group cannot be reached now: %r", error)
+                    continue
+                self.parent_loop.call_soon_threadsafe(
+                    self.engine.fail, ConsumerLost(f"the consumer gave up: {error!r}")
+                )
+                return
+
+    async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - Faust's signature
+        try:
+            return await super()._fetch_records(*args, **kwargs)
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            log.warning("nothing can be fetched now: %r", error)
+            await asyncio.sleep(MIND_S)
+            return {}
+
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:  # noqa: ANN401 - Faust's signature
         consumer = super()._create_worker_consumer(transport)
         # aiokafka keeps one fetch in flight per broker and leaves out partitions whose records are not all taken: while that fetch
         # waits for idle partitions (Faust fixes 1,500 ms), a busy one stalls.
-        settings = cast("HasEngine", self.app).engine.settings
+        settings = self.engine.settings
         consumer._fetch_max_wait_ms = settings.engine.fetch_max_wait_ms  # noqa: SLF001 - no public way
         return consumer
 
@@ -80,11 +145,17 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Faust's signature
         super().__init__(*args, **kwargs)
         self._room = asyncio.Event()
+        self._turned_at: float | None = None
 
     @property
     def engine(self) -> "Engine":
         """The engine of this unit."""
         return cast("HasEngine", self.app).engine
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since the fetch loop last went round; it does so every second, whether there are records or not."""
+        return 0.0 if self._turned_at is None else monotonic() - self._turned_at
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, thread_loop=uvloop.new_event_loop(), beacon=self.beacon)
@@ -104,13 +175,28 @@ class Consumer(driver.Consumer):
     def _faust(self, tp: TopicPartition) -> TP:
         return TP(tp.topic, tp.partition)  # a client library's tuple is equal, but Faust asserts its own type
 
+    async def perform_seek(self) -> None:
+        """Go back to what is committed; to the beginning where nothing is, which Faust and aiokafka leave wherever it stands."""
+        await super().perform_seek()
+        fresh = [tp for tp in self.assignment() if tp.topic in self.engine.stages and not self._read_offset[tp]]
+        if fresh:
+            await self._thread.seek_to_beginning(*(aiokafka.TopicPartition(tp.topic, tp.partition) for tp in fresh))
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ANN401, ASYNC109 - Faust's signature
+        # Faust hands over the set it goes on changing; once empty it means every partition, the paused ones too.
+        return await super()._getmany(active_partitions and set(active_partitions), timeout)
+
     async def _drain_messages(self, fetcher: Any) -> None:  # noqa: ANN401 - Faust's signature
         self.engine.flow = self
         try:
             while not (self._stopped.is_set() or fetcher._stopped.is_set()):  # noqa: SLF001 - as Faust's own loop
+                self._turned_at = monotonic()
                 await self._take_once()
         except self.consumer_stopped_errors:
             if not self.app.should_stop:
+                raise
+        except asyncio.CancelledError:
+            if not self.app.should_stop:  # Faust takes a cancellation in the middle of a rebalance for a crash
                 raise
 
     async def _take_once(self) -> None:
@@ -184,11 +270,18 @@ class Consumer(driver.Consumer):
         return found
 
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
-        """Finish what runs within the budget, commit it, forget the rest unacknowledged."""
+        """Finish what runs within the budget, commit it, forget the rest unacknowledged.
+
+        Nothing can be finished once the partitions may be another worker's.
+        """
         self.stop_flow()
-        if not await self.engine.drain(self.engine.settings.engine.drain_s):
+        if not self.engine.lease.held:
+            log.warning("the group has given the partitions away meanwhile; what is under way is dropped")
+        elif await self.engine.drain(self.engine.settings.engine.drain_s):
+            await self.commit()
+        else:
             log.warning("records still under way at a rebalance are cancelled and will be read again")
-        await self.commit()
+            await self.commit()
         self.engine.drop_all()
         self._buffered_partitions.clear()
         self.engine.resume_taking()

@@ -7,13 +7,15 @@ the worker is taken, and followed from then on.
 import asyncio
 import logging
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import aiokafka
 from aiokafka.errors import KafkaError
 
 from schemas.codec import RecordUndecodable, SchemaUnknown, Serde
+from streams.connection import use_safe_connections
+from streams.counted import goes_back
 from streams.errors import BrokerUnreachable
 from streams.settings import KafkaSettings
 from streams.topic import Topic
@@ -57,7 +59,7 @@ class View(Mapping[str, V]):
         Raises:
             BrokerUnreachable: the topic could not be read in time.
         """
-        self._consumer = aiokafka.AIOKafkaConsumer(**connection(self._kafka), fetch_max_wait_ms=FETCH_MAX_WAIT_MS)
+        self._consumer = self._new_consumer()
         try:
             async with asyncio.timeout(self._kafka.timeout_s):
                 await self._consumer.start()
@@ -65,7 +67,7 @@ class View(Mapping[str, V]):
         except (KafkaError, TimeoutError) as error:
             await self.close()
             raise BrokerUnreachable(f"topic {self._topic.name} cannot be read from {self._kafka.bootstrap}") from error
-        self._follower = asyncio.create_task(self._follow(self._consumer), name=f"view {self._topic.name}")
+        self._follower = asyncio.create_task(self._follow(), name=f"view {self._topic.name}")
 
     async def close(self) -> None:
         """Stop following."""
@@ -83,26 +85,48 @@ class View(Mapping[str, V]):
             name = (key or b"").decode()
             if value is None:
                 self._values.pop(name, None)
-            else:
-                self._values[name] = self._serde.decode(value)
+            elif not self._is_old(name, found := self._serde.decode(value)):
+                self._values[name] = found
         except (RecordUndecodable, SchemaUnknown, UnicodeDecodeError) as error:
             log.error("a record of %s cannot be read and is left out of the view: %s", self._topic.name, error)  # noqa: TRY400 - no stack needed
 
-    async def _read_to_end(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+    def _is_old(self, name: str, found: V) -> bool:
+        known = self._values.get(name)
+        return known is not None and goes_back(getattr(found, "counted", {}), getattr(known, "counted", {}))
+
+    def _new_consumer(self) -> aiokafka.AIOKafkaConsumer:
+        use_safe_connections()
+        return aiokafka.AIOKafkaConsumer(**connection(self._kafka), fetch_max_wait_ms=FETCH_MAX_WAIT_MS)
+
+    async def _from_beginning(self, consumer: aiokafka.AIOKafkaConsumer) -> Sequence[aiokafka.TopicPartition]:
         partitions = [aiokafka.TopicPartition(self._topic.name, number) for number in range(self._topic.partitions)]
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
-        ends = await consumer.end_offsets(partitions)
+        return partitions
+
+    async def _read_to_end(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+        ends = await consumer.end_offsets(await self._from_beginning(consumer))
         while any([await consumer.position(partition) < end for partition, end in ends.items()]):
             await self._take(consumer)
 
-    async def _follow(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
-        while True:
+    async def _follow(self) -> None:
+        while self._consumer is not None:
             try:
-                await self._take(consumer)
+                await self._take(self._consumer)
+                if self._consumer._fetcher._fetch_task.done():  # noqa: SLF001 - aiokafka tells nobody that its own task has ended
+                    await self._begin_again(self._consumer)
             except KafkaError as error:
                 log.warning("topic %s cannot be read now: %r", self._topic.name, error)
                 await asyncio.sleep(POLL_MS / 1000)
+
+    async def _begin_again(self, ended: aiokafka.AIOKafkaConsumer) -> None:
+        """Read the topic anew; what is known stays until something newer is read."""
+        log.error("the consumer of topic %s ended; it begins again", self._topic.name)
+        successor = self._new_consumer()
+        await successor.start()
+        self._consumer = successor
+        await ended.stop()
+        await self._from_beginning(successor)
 
     async def _take(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
         for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():

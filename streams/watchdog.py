@@ -1,11 +1,15 @@
-"""Notices work that is done but not committed.
+"""Notices what has stopped without a word: only a restart cures it.
 
-After a failed commit or a recovery race a consumer can go on processing for ever while its commits stand still; only a restart cures it.
+After a failed commit or a recovery race a consumer can go on processing for ever while its commits stand still; a task inside a client
+library can end and nobody is told.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable, Mapping
 
 from streams.lanes import TopicPartition
+
+KNOCK_S = 2.0
 
 
 class Watchdog:
@@ -18,6 +22,7 @@ class Watchdog:
     def __init__(self, patience_s: float) -> None:
         self._patience_s = patience_s
         self._since: dict[TopicPartition, tuple[int, float]] = {}
+        self._progress: tuple[object, float] | None = None
 
     def look(
         self, committed: Mapping[TopicPartition, int], uncommitted: Mapping[TopicPartition, int], now_s: float
@@ -40,3 +45,38 @@ class Watchdog:
             for tp, (_, since) in self._since.items()
             if now_s - since >= self._patience_s
         ]
+
+    def silent(self, silences_s: Mapping[str, float]) -> list[str]:
+        """Return one sentence per sign of life that has been missing too long.
+
+        Args:
+            silences_s: what should happen all the time -> seconds since it last did.
+        """
+        return [f"{sign} for {silence:.0f} s" for sign, silence in silences_s.items() if silence >= self._patience_s]
+
+    def stuck(self, progress: object, now_s: float) -> list[str]:
+        """Return a sentence when a rebalance makes no progress.
+
+        Args:
+            progress: changes with every step of it; None when there is none.
+            now_s: monotonic seconds.
+        """
+        if progress is None or self._progress is None or self._progress[0] != progress:
+            self._progress = None if progress is None else (progress, now_s)
+            return []
+        still = now_s - self._progress[1]
+        return [f"the rebalance has made no progress for {still:.0f} s"] if still >= self._patience_s else []
+
+
+async def any_answers(addresses: Iterable[str]) -> bool:
+    """Tell whether a broker takes connections: while none does, a restart would cure nothing."""
+    for address in addresses:
+        host, _, port = address.strip().rpartition(":")
+        try:
+            async with asyncio.timeout(KNOCK_S):
+                _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+        except OSError:  # a time-out is one, too
+            continue
+        writer.close()
+        return True
+    return False

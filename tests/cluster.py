@@ -29,10 +29,11 @@ class Stored:
 
 
 class Cluster:
-    """A Kafka cluster reached at `bootstrap`."""
+    """A Kafka cluster reached at `bootstrap`; topics made here have that many replicas."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, *, replication: int = 1) -> None:
         self.bootstrap = bootstrap
+        self._replication = replication
         self._admin = AdminClient({"bootstrap.servers": bootstrap})
         self._partitions: dict[str, int] = {}
 
@@ -41,7 +42,10 @@ class Cluster:
         names = list(topics)
         settings = {name.replace("_", "."): value for name, value in config.items()}
         made = self._admin.create_topics(
-            [NewTopic(name, num_partitions=partitions, replication_factor=1, config=settings) for name in names]
+            [
+                NewTopic(name, num_partitions=partitions, replication_factor=self._replication, config=settings)
+                for name in names
+            ]
         )
         for future in made.values():
             future.result(TIMEOUT_S)
@@ -88,6 +92,7 @@ class Cluster:
                 "linger.ms": 5,
                 "partitioner": "murmur2_random",
                 "queue.buffering.max.messages": 2_000_000,
+                "message.max.bytes": 17_000_000,
             }
         )
         for key, value in records:

@@ -1,6 +1,7 @@
 """Kafka's jars: pinned by coordinate and sha256, fetched from the machine's Maven repository, kept in a cache.
 
-`python -m topology.embedded.jars --lock` resolves the newest complete Kafka 4 and writes `jars.lock.json`.
+`python -m topology.embedded.jars --lock` resolves the newest complete Kafka 4 and writes `jars.lock.json`; with `3.9 FILE` it does so for
+another line of versions.
 """
 
 import hashlib
@@ -173,27 +174,28 @@ def _resolved(version: str, directory: Path) -> tuple[Jar, ...]:
     return tuple(jars)
 
 
-def _newest(directory: Path) -> JarLock:
+def _newest(directory: Path, line: str) -> JarLock:
     kafka = _maven(directory).project("org.apache.kafka", "kafka_2.13")
     kafka.update()
     known = [found.version for found in kafka.versions()]
-    versions = [version for version in known if version.startswith("4.") and "-" not in version]
+    versions = [version for version in known if version.startswith(f"{line}.") and "-" not in version]
     for version in sorted(versions, key=cmp_to_key(compare_versions), reverse=True):
         try:
             return JarLock(kafka=version, jars=_resolved(version, directory))
         except RuntimeError as error:
             sys.stderr.write(f"{version} is incomplete: {error}\n")
-    raise SystemExit("no complete Kafka 4 in the Maven repository")
+    raise SystemExit(f"no complete Kafka {line} in the Maven repository")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Write the lock."""
-    if list(arguments) != ["--lock"]:
-        sys.stderr.write("usage: python -m topology.embedded.jars --lock\n")
+    if len(arguments) not in {1, 3} or arguments[0] != "--lock":
+        sys.stderr.write("usage: python -m topology.embedded.jars --lock [LINE FILE]\n")
         return 2
+    line, file = (arguments[1], Path(arguments[2])) if len(arguments) > 1 else ("4", LOCK_FILE)
     with tempfile.TemporaryDirectory() as directory:
-        lock = _newest(Path(directory))
-    LOCK_FILE.write_text(json.dumps(asdict(lock), indent=1) + "\n", encoding="utf-8")
+        lock = _newest(Path(directory), line)
+    file.write_text(json.dumps(asdict(lock), indent=1) + "\n", encoding="utf-8")
     size_mb = sum(jar.size_bytes for jar in lock.jars) / 1e6
     sys.stdout.write(f"Kafka {lock.kafka}: {len(lock.jars)} jars, {size_mb:.1f} MB\n")
     return 0

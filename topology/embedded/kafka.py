@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +20,7 @@ from streams.settings import EmbeddedSettings
 from topology.embedded import storage, supervisor
 from topology.embedded.cache import cache_directory, disk_errors
 from topology.embedded.distribution import Distribution, prepare
-from topology.embedded.jars import Fetch, Progress, fetch_from_maven
+from topology.embedded.jars import Fetch, JarLock, Progress, fetch_from_maven
 from topology.embedded.ports import PORT_SETTING, chosen_ports
 from topology.embedded.properties import Node, java_command, last_lines, server_properties
 from topology.embedded.ready import has_leaders, impatient_client, serves_groups
@@ -31,11 +32,35 @@ POLL_S = 0.02
 WATCH_S = 0.2
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a broker stands: alone on free ports, or a node of a cluster."""
+
+    node_id: int = 1
+    cluster_id: str = ""
+    ports: tuple[int, int] | None = None  # for clients and for controllers
+    voters: tuple[str, ...] = ()
+    proxied: tuple[int, int] | None = None
+
+    def node(self, directory: Path, ports: tuple[int, int]) -> Node:
+        """Return the node at this place."""
+        port, controller_port = ports
+        return Node(
+            directory=directory,
+            port=port,
+            controller_port=controller_port,
+            node_id=self.node_id,
+            voters=self.voters,
+            proxied=self.proxied,
+        )
+
+
 class EmbeddedKafka:
     """`async with EmbeddedKafka(settings.embedded) as kafka:` gives a broker at `kafka.bootstrap`.
 
     The same works with a plain `with`, for test fixtures. Whatever way this process ends, the broker ends too; with a
-    data directory configured the next start has the data again.
+    data directory configured the next start has the data again. `place` puts it at a given node of a cluster, `lock` is another
+    version of Kafka than the usual one.
     """
 
     def __init__(
@@ -44,8 +69,12 @@ class EmbeddedKafka:
         *,
         on_progress: Progress | None = None,
         fetch: Fetch = fetch_from_maven,
+        lock: JarLock | None = None,
+        place: Place | None = None,
     ) -> None:
         self._settings = settings
+        self._lock = lock
+        self._place = place
         self._on_progress = on_progress
         self._fetch = fetch
         self._node: Node | None = None
@@ -80,12 +109,19 @@ class EmbeddedKafka:
         """
         try:
             cache = cache_directory(self._settings.cache_dir, os.environ)
-            self._distribution = prepare(cache, fetch=self._fetch, on_progress=self._report)
+            self._distribution = prepare(cache, fetch=self._fetch, on_progress=self._report, lock=self._lock)
             self._report(0, 1, f"starting Kafka {self._distribution.version}")
             directory = self._data_directory()
             self._claim = storage.claim(directory)
-            self.cluster_id = storage.format_once(directory / "logs", self._distribution.checkpoint)
-            self._boot_on_free_ports(directory)
+            place = self._place or Place()
+            self.cluster_id = storage.format_once(
+                directory / "logs", self._distribution.checkpoint, node_id=place.node_id, cluster_id=place.cluster_id
+            )
+            if place.ports is None:
+                self._boot_on_free_ports(directory)
+            else:
+                self._node = place.node(directory, place.ports)
+                self._boot(self._node)
             self._report(1, 1, f"starting Kafka {self._distribution.version}")
         except BaseException:
             self.stop()

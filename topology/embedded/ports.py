@@ -26,6 +26,14 @@ def chosen_ports(configured: int) -> tuple[int, int]:
     return port, _free_port((port,))
 
 
+def free_ports(count: int) -> tuple[int, ...]:
+    """Return different free ports."""
+    found: tuple[int, ...] = ()
+    while len(found) < count:
+        found += (_free_port(found),)
+    return found
+
+
 def is_free(port: int) -> bool:
     """Tell whether a server could listen on the port now."""
     with socket.socket() as probe:

@@ -12,11 +12,23 @@ SEGMENT_BYTES = 256 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """One broker that is its own controller."""
+    """One broker and controller, alone or of a cluster.
+
+    `voters` are the controllers of a cluster as `id@host:port`, this one included; none means that it is alone. With `proxied` clients
+    that connect to the port `proxied[0]` are told to come back to `proxied[1]`: where a proxy of a test listens.
+    """
 
     directory: Path
     port: int
     controller_port: int
+    node_id: int = 1
+    voters: tuple[str, ...] = ()
+    proxied: tuple[int, int] | None = None
+
+    @property
+    def replicas(self) -> int:
+        """Replicas of every internal topic."""
+        return max(1, len(self.voters))
 
     @property
     def bootstrap(self) -> str:
@@ -41,24 +53,29 @@ class Node:
 
 def server_properties(node: Node) -> str:
     """Return the text of `server.properties`."""
-    listeners = f"PLAINTEXT://{node.bootstrap},CONTROLLER://{HOST}:{node.controller_port}"
+    listeners, advertised = f"PLAINTEXT://{node.bootstrap}", f"PLAINTEXT://{node.bootstrap}"
+    if node.proxied is not None:
+        listeners += f",PROXIED://{HOST}:{node.proxied[0]}"
+        advertised += f",PROXIED://{HOST}:{node.proxied[1]}"
+    replicas, in_sync = str(node.replicas), str(node.replicas // 2 + 1)
     settings = {
         "process.roles": "broker,controller",
-        "node.id": "1",
-        "controller.quorum.voters": f"1@{HOST}:{node.controller_port}",
+        "node.id": str(node.node_id),
+        "controller.quorum.voters": ",".join(node.voters) or f"{node.node_id}@{HOST}:{node.controller_port}",
         "controller.listener.names": "CONTROLLER",
-        "listeners": listeners,
-        "advertised.listeners": f"PLAINTEXT://{node.bootstrap}",
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "listeners": f"{listeners},CONTROLLER://{HOST}:{node.controller_port}",
+        "advertised.listeners": advertised,
+        "inter.broker.listener.name": "PLAINTEXT",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT",
         "log.dirs": _escaped(str(node.storage)),
         "auto.create.topics.enable": "false",  # a misspelt topic is an error, not a new topic
         "message.max.bytes": str(MESSAGE_MAX_BYTES),
-        # one node holds every replica
-        "offsets.topic.replication.factor": "1",
-        "transaction.state.log.replication.factor": "1",
-        "transaction.state.log.min.isr": "1",
-        "share.coordinator.state.topic.replication.factor": "1",
-        "share.coordinator.state.topic.min.isr": "1",
+        # every node holds a replica
+        "offsets.topic.replication.factor": replicas,
+        "transaction.state.log.replication.factor": replicas,
+        "transaction.state.log.min.isr": in_sync,
+        "share.coordinator.state.topic.replication.factor": replicas,
+        "share.coordinator.state.topic.min.isr": in_sync,
         # each partition of an internal topic costs start time and file handles
         "offsets.topic.num.partitions": "4",
         "transaction.state.log.num.partitions": "1",
@@ -84,9 +101,9 @@ def format_properties(storage: Path) -> str:
     return server_properties(Node(directory=storage.parent, port=1, controller_port=2))
 
 
-def meta_properties(cluster_id: str, directory_id: str) -> str:
+def meta_properties(cluster_id: str, directory_id: str, node_id: int = 1) -> str:
     """Return the text of `meta.properties`, which marks a directory as formatted."""
-    return f"version=1\ncluster.id={cluster_id}\nnode.id=1\ndirectory.id={directory_id}\n"
+    return f"version=1\ncluster.id={cluster_id}\nnode.id={node_id}\ndirectory.id={directory_id}\n"
 
 
 def parsed_properties(text: str) -> Mapping[str, str]:

@@ -96,29 +96,31 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-def format_once(storage: Path, checkpoint: Path) -> str:
-    """Format the storage unless it is; returns its cluster id.
+def format_once(storage: Path, checkpoint: Path, *, node_id: int = 1, cluster_id: str = "") -> str:
+    """Format the storage unless it is; returns its cluster id, a new one unless one is given.
 
     What `StorageTool format` writes besides fresh ids is the same for every directory, so it is made once per Kafka
     version (`checkpoint`) and copied: 0.7 s less for each new directory. `meta.properties` comes last: without it
     nothing counts.
 
     Raises:
-        EmbeddedStackFailed: the directory holds something that is not the storage of a single broker.
+        EmbeddedStackFailed: the directory holds something that is not the storage of this broker.
     """
     meta = storage / "meta.properties"
     if meta.exists():
         found = parsed_properties(meta.read_text(encoding="utf-8", errors="replace"))
-        if not found.get("cluster.id") or found.get("node.id") != "1":
+        if not found.get("cluster.id") or found.get("node.id") != str(node_id):
             raise EmbeddedStackFailed(
                 f"{meta} is not from an embedded broker or is damaged; set {DATA_SETTING} to another directory"
             )
         return found["cluster.id"]
-    cluster_id = kafka_uuid()
+    cluster_id = cluster_id or kafka_uuid()
     with disk_errors("the broker's data", storage, DATA_SETTING):
         storage.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(checkpoint, storage / "bootstrap.checkpoint")
-        written_whole(meta, lambda path: path.write_text(meta_properties(cluster_id, kafka_uuid()), encoding="utf-8"))
+        written_whole(
+            meta, lambda path: path.write_text(meta_properties(cluster_id, kafka_uuid(), node_id), encoding="utf-8")
+        )
     return cluster_id
 
 
