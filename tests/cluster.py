@@ -31,8 +31,9 @@ class Stored:
 class Cluster:
     """A Kafka cluster reached at `bootstrap`; topics made here have that many replicas."""
 
-    def __init__(self, bootstrap: str, *, replication: int = 1) -> None:
+    def __init__(self, bootstrap: str, *, replication: int = 1, timeout_s: float = TIMEOUT_S) -> None:
         self.bootstrap = bootstrap
+        self._timeout_s = timeout_s
         self._replication = replication
         self._admin = AdminClient({"bootstrap.servers": bootstrap})
         self._partitions: dict[str, int] = {}
@@ -61,7 +62,7 @@ class Cluster:
         self._partitions.update(dict.fromkeys(topics, partitions))
 
     def _answers(self, names: list[str]) -> bool:
-        self._admin.list_topics(timeout=TIMEOUT_S)  # asking for offsets alone never refreshes what librdkafka remembers
+        self.refresh()
         try:
             return self.stored(names) == 0
         except KafkaException:
@@ -108,14 +109,19 @@ class Cluster:
             for topic in topics
             for number in range(self._partitions[topic])
         }
-        return sum(future.result(TIMEOUT_S).offset for future in self._admin.list_offsets(spec).values())
+        found = self._admin.list_offsets(spec, request_timeout=self._timeout_s)
+        return sum(future.result(self._timeout_s).offset for future in found.values())
+
+    def refresh(self) -> None:
+        """Learn who leads what now: asking for offsets alone never does."""
+        self._admin.list_topics(timeout=self._timeout_s)
 
     def committed(self, group: str, topics: Iterable[str]) -> int:
         """Add up the offsets a group has committed on topics: records it will not read again."""
         wanted = [TopicPartition(topic, number) for topic in topics for number in range(self._partitions[topic])]
         request = ConsumerGroupTopicPartitions(group, wanted)
-        [future] = self._admin.list_consumer_group_offsets([request]).values()
-        return sum(max(0, partition.offset) for partition in future.result(TIMEOUT_S).topic_partitions)
+        [future] = self._admin.list_consumer_group_offsets([request], request_timeout=self._timeout_s).values()
+        return sum(max(0, partition.offset) for partition in future.result(self._timeout_s).topic_partitions)
 
     def read(self, topic: str) -> Iterator[Stored]:
         """Read a topic from its start to its present end."""

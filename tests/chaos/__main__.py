@@ -58,7 +58,9 @@ def run(scenario: Scenario, lock: JarLock, seed: str, faults: int) -> Run:
     chance, memory = random.Random(seed), []
     with (
         _brokers(scenario.where, lock) as brokers,
-        arena(brokers, entry=scenario.entry, rate=scenario.rate, clock=scenario.clock) as here,
+        arena(
+            brokers, entry=scenario.entry, rate=scenario.rate, clock=scenario.clock, session_s=scenario.session_s
+        ) as here,
     ):
         try:
             for _ in range(faults):

@@ -6,7 +6,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from topology.embedded.properties import HOST
 WORKERS = 3
 PROVE_S = 30.0
 RECOVER_S = 150.0
+ASK_S = 5.0
 HEAP_MB = 256
 
 
@@ -122,6 +123,8 @@ class Arena:
             except (KafkaException, TimeoutError):
                 if time.monotonic() > deadline:
                     raise
+                with suppress(KafkaException):
+                    self.cluster.refresh()
 
 
 Strike = Callable[[Arena, random.Random], None]
@@ -163,11 +166,11 @@ PLACES: Mapping[str, Callable[[str, JarLock | None], AbstractContextManager[Brok
 
 @contextmanager
 def arena(
-    brokers: Brokers, *, entry: Callable[[Books], Entry], rate: int, workers: int = WORKERS, clock: str = ""
+    brokers: Brokers, *, entry: Callable[[Books], Entry], rate: int, clock: str, session_s: float
 ) -> Iterator[Arena]:
     """Set up topics, workers and load; ready when all workers have partitions."""
     ledger = Ledger(f"c{uuid.uuid4().hex[:10]}-")
-    books, cluster = Books(ledger), Cluster(brokers.bootstrap, replication=brokers.replication)
+    books, cluster = Books(ledger), Cluster(brokers.bootstrap, replication=brokers.replication, timeout_s=ASK_S)
     in_sync = str(brokers.replication // 2 + 1)
     cluster.create(
         ledger.topics,
@@ -186,12 +189,13 @@ def arena(
             worker="",
             replication=brokers.replication,
             clock=str(wrong or ""),
+            session_s=session_s,
         )
         crew = Crew(post, directory)
         owned.enter_context(crew.attended())
-        for number in range(workers):
+        for number in range(WORKERS):
             crew.add(number)
-        for number in range(workers):
+        for number in range(WORKERS):
             crew.await_joined(number, 1)
         load = owned.enter_context(Load(brokers.bootstrap, ledger.reads.name, entry(books), rate))
         yield Arena(brokers=brokers, crew=crew, books=books, cluster=cluster, load=load, directory=directory)

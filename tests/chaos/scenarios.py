@@ -32,6 +32,7 @@ class Scenario:
     entry: Callable[[Books], Entry] = even
     rate: int = 300
     clock: str = ""
+    session_s: float = SESSION_S
     faults: int = 8  # of one run of the long form
 
 

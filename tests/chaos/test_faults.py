@@ -43,7 +43,9 @@ def test_nothing_is_lost_reordered_or_miscounted(brokers: Brokers, name: str, fa
     """Whatever fails, what came out is what went in, per key in order, and the table has counted each copy once."""
     scenario, chance = SCENARIOS[name], random.Random(SEED)
 
-    with arena(brokers, entry=scenario.entry, rate=scenario.rate, clock=scenario.clock) as here:
+    with arena(
+        brokers, entry=scenario.entry, rate=scenario.rate, clock=scenario.clock, session_s=scenario.session_s
+    ) as here:
         for _ in range(faults):
             here.suffer(scenario.strike, chance)
         found = here.finish()

@@ -29,6 +29,7 @@ class Post:
     worker: str
     replication: int = 1
     call_ms: int = 10
+    session_s: float = SESSION_S
     clock: str = ""  # a file with the seconds by which the wall clock is wrong
 
 
@@ -87,7 +88,7 @@ def main(post: Post) -> None:
             engine=EngineSettings(
                 worker_id=post.worker,
                 commit_interval_s=0.2,
-                session_timeout_s=SESSION_S,
+                session_timeout_s=post.session_s,
                 heartbeat_s=0.5,
                 drain_s=2.0,
                 stall_s=STALL_S,
