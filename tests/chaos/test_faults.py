@@ -28,10 +28,8 @@ def brokers(request: pytest.FixtureRequest) -> Iterator[Brokers]:
         for name, faults in (
             ("worker killed", 3),
             ("worker frozen", 1),
-            ("rolling restart", 1),
             ("poisoned records", 1),
             ("broker killed", 1),
-            ("all brokers killed", 1),
             ("cut link", 1),
             ("half-open link", 1),
         )
