@@ -26,7 +26,7 @@ def brokers(request: pytest.FixtureRequest) -> Iterator[Brokers]:
     [
         (name, name, faults)
         for name, faults in (
-            ("worker killed", 3),
+            ("worker killed", 2),
             ("worker frozen", 1),
             ("poisoned records", 1),
             ("broker killed", 1),
