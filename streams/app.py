@@ -147,7 +147,7 @@ class App(faust.App):
             "the group has confirmed no heartbeat": self.engine.lease.silence_s,
             "the fetch loop has not turned": consumer.idle_s,
         }
-        recovered = sum(cast("Any", self.tables).recovery.active_offsets.values())
+        recovered = sum(offset or 0 for offset in cast("Any", self.tables).recovery.active_offsets.values())
         progress = (self.consumer_generation_id, recovered) if self.rebalancing else None
         stalls = [*watchdog.silent(signs), *watchdog.stuck(progress, now)]
         if not self.rebalancing:
