@@ -106,12 +106,24 @@ async def test_a_server_of_the_user_is_asked_with_its_own_keys_and_parameters(tm
         ("[models.a]\nprovider = 'echo'\ncontext_tokens = 9\ndomains = ['law']", "must be a list of literary"),
         ("[models.a]\nprovider = 'echo'\ncontext_tokens = 9\ntier = 'best'", "must be one of local"),
         ("[servers.a]\nprotocol = 'soap'\nurl = 'http://a'", "must be one of anthropic, ollama, openai"),
+        ("[models.'a,b']\nprovider = 'echo'\ncontext_tokens = 9", "a name has no spaces or commas"),
+        ("[servers.openai]\nprotocol = 'openai'\nurl = 'http://a'", "that name is taken"),
+        ("[servers.'a:b']\nprotocol = 'openai'\nurl = 'http://a'", "that name is taken, or holds a colon"),
         ("[models.a", "cannot read"),
         ("\x00", "cannot read"),
     ],
 )
 def test_a_file_with_problems_is_refused_with_what_is_wrong(tmp_path: Path, text: str, problem: str) -> None:
     assert problem in problems(catalogue=own(tmp_path, text))
+
+
+def test_a_file_of_keys_that_is_not_there_is_told(tmp_path: Path) -> None:
+    path = own(tmp_path, OWN % ("http://gpu:8000/v1", tmp_path / "none"))
+
+    assert "servers.gpu.keys_file" in problems(models="house-model", catalogue=path)
+    assert "is not a file" in next(
+        one.problem for one in offers(RouteSettings(catalogue=path)) if one.provider == "gpu"
+    )
 
 
 def test_all_problems_of_a_file_are_listed(tmp_path: Path) -> None:

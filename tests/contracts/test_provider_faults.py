@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import traceback
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -262,3 +263,39 @@ async def test_no_key_is_ever_shown(fault: Fault, caplog: pytest.LogCaptureFixtu
 
     seen += [record.getMessage() + repr(record.__dict__) for record in caplog.records]
     assert [text for text in seen if "canary" in text] == []
+
+
+async def sent(kind: str, model: str, temperature: float) -> Mapping[str, object]:
+    async with opened(kind) as case, case.model(models=model) as built:
+        async for _ in built.stream(replace(ASK, temperature=temperature)):
+            pass
+    return case.server.calls[0].body
+
+
+async def test_only_what_a_model_takes_is_sent() -> None:
+    """The catalogue says what that is; the Messages API takes temperatures up to 1."""
+    thinking = await sent("anthropic", "claude-opus-5-5", 0.7)
+    cool = await sent("anthropic", "claude-haiku-4-5", 1.7)
+    plain = await sent("openai", "gpt-6-luna", 1.7)
+    reasoning = await sent("openai", "gpt-6.1-sol", 0.7)
+    own = await sent("compatible", "compatible:m", 0.7)
+
+    assert "temperature" not in thinking
+    assert thinking["output_config"] == {"effort": "low"}
+    assert cool["temperature"] == 1.0
+    assert (plain["temperature"], plain["reasoning_effort"], "seed" in plain) == (1.7, "none", False)
+    assert ("temperature" in reasoning, reasoning["reasoning_effort"]) == (False, "low")
+    assert (own["temperature"], own["max_tokens"], isinstance(own["seed"], int)) == (0.7, 64, True)
+
+
+async def test_nothing_of_the_shell_is_used(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        monkeypatch.setenv(name, "of-the-shell")
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "ANTHROPIC_BASE_URL", "OPENAI_BASE_URL", "OLLAMA_HOST"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+    async with case.model() as model:
+        said, _ = await heard(model)
+
+    assert said == ANSWER
+    assert "of-the-shell" not in repr(case.server.calls)

@@ -1,5 +1,6 @@
 """The model catalogue: what is known of each model, from the file that ships and one of the user's own."""
 
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from streams.ports import ModelSpec
 SETTING = "FORGESTREAM_ROUTE_CATALOGUE"
 SHIPPED = "catalogue.toml"
 PROTOCOLS = ("anthropic", "ollama", "openai")
+BUILT_IN = frozenset({"anthropic", "compatible", "echo", "extractive", "llamacpp", "ollama", "openai", "smollm2"})
+NAME = re.compile(r"[^\s,:][^\s,]*")  # names stand in a list with commas
 TIERS = ("local", "economy", "standard", "premium")
 
 
@@ -85,10 +88,16 @@ def _tables(
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     tables = read.get(section, {})
     for name, table in tables.items() if isinstance(tables, dict) else [(section, tables)]:
-        if isinstance(table, dict):
-            yield name, table
-        else:
+        if not isinstance(table, dict):
             problems.append(f"{SETTING}: {path}: {section}.{name} must be a table")
+        elif not NAME.fullmatch(name):
+            problems.append(
+                f"{SETTING}: {path}: {section}.{name!r}: a name has no spaces or commas, and no colon first"
+            )
+        elif section == "servers" and (name in BUILT_IN or ":" in name):
+            problems.append(f"{SETTING}: {path}: servers.{name}: that name is taken, or holds a colon; choose another")
+        else:
+            yield name, table
 
 
 Check = tuple[Callable[[Any], bool], str]

@@ -33,7 +33,7 @@ def servers_of(settings: RouteSettings, catalogue: Catalogue) -> tuple[Server, .
         Server(name=COMPATIBLE, protocol="openai", url=settings.compatible_url),
         Server(name="ollama", protocol="ollama", url=settings.ollama_url),
     )
-    return (*built_in, *(server for name, server in catalogue.servers.items() if name not in _names(built_in)))
+    return (*built_in, *catalogue.servers.values())
 
 
 def problems_of(server: Server, settings: RouteSettings) -> list[str]:
@@ -45,6 +45,8 @@ def problems_of(server: Server, settings: RouteSettings) -> list[str]:
         problems.append(f"{where} must be the http:// or https:// address of the server, without a password")
     if server.name in PRICED and not getattr(settings, f"{server.name}_keys").strip():
         problems.append(f"FORGESTREAM_ROUTE_{server.name.upper()}_KEYS is empty; {server.name} needs an API key")
+    if server.keys_file and not Path(server.keys_file).is_file():
+        problems.append(f"{CATALOGUE_SETTING}: servers.{server.name}.keys_file: {server.keys_file} is not a file")
     return problems
 
 
@@ -56,10 +58,6 @@ def _is_address(url: str) -> bool:
         )
     except ValueError:
         return False
-
-
-def _names(servers: tuple[Server, ...]) -> set[str]:
-    return {server.name for server in servers}
 
 
 def _factory(server: Server, catalogue: Catalogue) -> Build:
