@@ -11,7 +11,7 @@ LOCKS := $(addprefix requirements/, bootstrap.lock develop.lock models.lock)
 WORKERS ?= 2
 export PYTHON
 
-.PHONY: help install demo test lint format check bench chaos lock generate measure clean
+.PHONY: help install demo test lint format check bench chaos simulate leak lock generate measure clean
 
 help: ## Show this list
 	@printf 'forgestream: questions on Kafka in, grounded answers out\n\n'
@@ -53,6 +53,12 @@ bench: $(INSTALLED) ## Benchmarks beside their peers; results go to docs/benchma
 
 chaos: $(INSTALLED) ## Faults under load, until MINUTES are over (SEED, KAFKA=3.9); results go to docs/chaos.md
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(KAFKA),--kafka $(KAFKA)) $(ARGS)
+
+simulate: $(INSTALLED) ## Which rule chooses champions best, on models of known quality; writes docs/champions.md
+	$(BIN)/python -m tests.benchmarks.champions $(ARGS)
+
+leak: $(INSTALLED) ## How many calls reach a dead provider after its circuit has opened; writes docs/circuits.md
+	$(BIN)/python -m tests.benchmarks.leak $(ARGS)
 
 lock: $(INSTALLED) ## Resolve pyproject.toml into requirements/*.lock (UPGRADE=1 takes the newest versions)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash requirements/lock.sh

@@ -29,6 +29,7 @@ PUBLISHED: tuple[type, ...] = (
     records.Embedding,
     records.Context,
     records.Prompt,
+    records.Decision,
     records.Answer,
     records.TokenEvent,
     records.Outcome,

@@ -367,7 +367,25 @@ class RouteDecision:
     reasons: Annotated[tuple[str, ...], "Why this one"]
     rejected: Annotated[Mapping[str, str], "Model not taken -> why"]
     chain: Annotated[tuple[str, ...], "Models in the order they would have been tried"]
-    propensity: Annotated[float, "Probability with which this model was chosen first, 0 to 1"] = 1.0
+    propensity: Annotated[float, "Probability with which the first of the chain came to be the first, 0 to 1"] = 1.0
+    cost_estimate_usd: Annotated[float, "Price of the call, should the model write all it may"] = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Topic `decisions`: whom the router means to ask for a request, before it asks; also where nobody may be asked."""
+
+    origin: Annotated[Origin, "Who asked"]
+    decision_id: Annotated[str, "Request id; the last decision with an id is the one that was carried out"]
+    cell: Annotated[str, "`domain/task`"]
+    strategy: Annotated[Strategy, "What was optimised"]
+    chosen: Annotated[str | None, "Model to be asked first; none when nobody may be asked"] = None
+    reasons: Annotated[tuple[str, ...], "Why this one"] = ()
+    rejected: Annotated[Mapping[str, str], "Model not taken -> why"]
+    chain: Annotated[tuple[str, ...], "Models in the order they will be tried"] = ()
+    propensity: Annotated[float, "Probability with which this model was chosen, 0 to 1"] = 1.0
+    estimates_usd: Annotated[Mapping[str, float], "Model of the chain -> price, should it write all it may"]
+    at: Annotated[datetime, "When it was decided"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -423,6 +441,9 @@ class Outcome:
     latency_ms: Annotated[float, "Duration of the call"]
     request_id: Annotated[str | None, "Request it was made for"] = None
     at: Annotated[datetime, "When the call ended"]
+    outcome_id: Annotated[
+        str | None, "Dependency, request and start of the call; counted once however often it comes"
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -450,7 +471,7 @@ class Evaluation:
 class Verdict:
     """Topic `verdicts`, key cell: one judged answer, for the champions."""
 
-    verdict_id: Annotated[str, "Request id and evaluator; a repeated delivery has the same one"]
+    verdict_id: Annotated[str, "Request id and evaluator; counted once however often it comes"]
     cell: Annotated[str, "`domain/task`"]
     model: Annotated[str, "Model that was judged"]
     score: Annotated[float, "Overall score, 0 to 1"]
@@ -539,6 +560,29 @@ class SpeechChunk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Duel:
+    """What speaks for a challenger against the champion, since one of them came; see docs/champions.md."""
+
+    strength: Annotated[float, "Mean of `evidence`: 1 knows nothing, 100 is once in a hundred by chance"] = 1.0
+    evidence: Annotated[tuple[float, ...], "One e-value per bet: how unlikely its lead is, were it no better"] = ()
+    pairs: Annotated[int, "Comparisons made"] = 0
+    own_sum: Annotated[float, "Scores of the challenger not compared yet, added up"] = 0.0
+    own_count: Annotated[int, "How many they are"] = 0
+    champion_sum: Annotated[float, "Scores of the champion not compared yet, added up"] = 0.0
+    champion_count: Annotated[int, "How many they are"] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reign:
+    """What speaks against a champion since it came: that it has fallen below the best of the others."""
+
+    previous: Annotated[str | None, "Champion it has deposed; while the reign is young, that one comes back"] = None
+    verdicts: Annotated[int, "Verdicts on the champion since"] = 0
+    strength: Annotated[float, "Mean of `evidence`: 1 knows nothing, 100 is once in a hundred by chance"] = 1.0
+    evidence: Annotated[tuple[float, ...], "One e-value per bet: how unlikely its fall is, were it no worse"] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelStanding:
     """How one model does in one cell."""
 
@@ -550,6 +594,9 @@ class ModelStanding:
     low: Annotated[float, "Lowest average so far"]
     latency_ms: Annotated[float, "Exponential moving average of the call's duration"] = 0.0
     as_of: Annotated[datetime, "Event time of the last verdict"]
+    cost_usd: Annotated[float, "Exponential moving average of the call's price"] = 0.0
+    trend: Annotated[float, "Mean of the newer half of `recent` less that of the older half"] = 0.0
+    duel: Annotated[Duel | None, "Its case against the champion; none for the champion itself"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -564,6 +611,8 @@ class Ranking:
     frozen: Annotated[bool, "True while an operator forbids changes"] = False
     counted: Annotated[Mapping[str, int], "`topic-partition` -> last source offset counted"]
     commands: Annotated[tuple[str, ...], "Ids of the newest commands obeyed"] = ()
+    reign: Annotated[Reign | None, "The case against the champion"] = None
+    seen: Annotated[str, "Digests of the newest verdicts counted, 6 characters each, newest last"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -580,6 +629,14 @@ class CircuitState:
     as_of: Annotated[datetime, "When the last outcome was seen"]
     counted: Annotated[Mapping[str, int], "`topic-partition` -> last source offset counted"]
     commands: Annotated[tuple[str, ...], "Ids of the newest commands obeyed"] = ()
+    phase: Annotated[Phase, "What it says as of `as_of`; an open circuit is half open from `open_until` on"] = (
+        Phase.CLOSED
+    )
+    since: Annotated[datetime | None, "When it came to say so: a record with a new `since` is a transition"] = None
+    reason: Annotated[str, "What made it say so"] = ""
+    calls: Annotated[str, "Newest calls, oldest first: `.` well, `s` slow, `f` failed, `x` slow and failed"] = ""
+    probe_s: Annotated[float, "While half open one call is let through in each span of this length"] = 10.0
+    seen: Annotated[str, "Digests of the newest outcomes counted, 6 characters each, newest last"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

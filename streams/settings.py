@@ -288,7 +288,13 @@ class RouteSettings:
         choices=("domain_optimized", "cost_optimized", "speed_optimized", "quality_optimized"),
     )
     explore_share: float = setting(
-        0.1, "Share of requests that go to a challenger, so that it can prove itself", least=0, most=1
+        0.1, "Share of requests that go to challengers, so that they can prove themselves", least=0, most=1
+    )
+    explore_most: float = setting(
+        0.5,
+        "The share grows with the evidence for a challenger, to this at most; more than explore_share",
+        least=0,
+        most=1,
     )
     context_tokens: int = setting(2048, "Context window of the in-process model", unit="tokens", least=256)
     threads: int = setting(2, "Threads of the in-process model", least=1)
@@ -332,12 +338,35 @@ class EvaluateSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankSettings:
-    """How champions are chosen."""
+    """How champions are chosen; docs/champions.md measures what the defaults do."""
 
     alpha: float = setting(0.2, "Weight of the newest verdict in the moving average", least=0.001, most=1)
-    window: int = setting(50, "Verdicts kept for the trend", least=1)
+    window: int = setting(50, "Verdicts kept for trend and spread", least=1)
+    challenge_by: str = setting(
+        "headroom",
+        "What the margin is a share of: score (of the champion's), or headroom (the smaller of its score and what it lacks to 1)",
+        choices=("score", "headroom"),
+    )
     challenge_margin: float = setting(0.2, "Share by which a challenger must lead the champion", least=0)
+    false_alarm: float = setting(
+        0.01,
+        "Share of comparisons after which a challenger that is no better may look better by chance; 1 does not ask",
+        least=1e-9,
+        most=1,
+    )
     min_samples: int = setting(5, "Verdicts a model needs before it can be promoted", least=1)
+    trial: int = setting(
+        100, "Verdicts on a new champion during which it is rolled back when it falls below the one before", least=0
+    )
+    max_latency_ms: float = setting(
+        30_000.0, "A model that takes longer on average is not promoted", unit="ms", least=0
+    )
+    max_cost_usd: float = setting(
+        1.0, "A model whose answers cost more on average is not promoted", unit="USD", least=0
+    )
+    remembered: int = setting(
+        1024, "Verdicts per cell recognised when they come again, as they do after a kill", least=1, most=65_536
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,7 +375,16 @@ class WatchSettings:
 
     failure_threshold: int = setting(5, "Consecutive failures that open a circuit", least=1)
     window_s: float = setting(60.0, "A run of failures older than this starts anew", unit="s", least=1)
+    window_calls: int = setting(50, "Calls that failure rate and slow-call rate are taken of", least=1, most=10_000)
+    min_calls: int = setting(20, "Calls needed before a rate can open a circuit", least=1)
+    failure_rate: float = setting(0.5, "Share of failed calls that opens a circuit", least=0.01, most=1)
+    slow_rate: float = setting(0.8, "Share of slow calls that opens a circuit", least=0.01, most=1)
+    slow_call_s: float = setting(20.0, "A call that takes longer is slow", unit="s", least=0.001)
     recovery_s: float = setting(60.0, "An open circuit lets a probe through after this", unit="s", least=0.1)
+    probe_s: float = setting(
+        10.0, "Time a probe has before another one may follow; one at a time in the whole cluster", unit="s", least=0.1
+    )
+    remembered: int = setting(512, "Outcomes per dependency recognised when they come again", least=1, most=65_536)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,8 @@ class Child:
 
     def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
         self.log = log
-        self._environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **(environment or {})}
-        self._environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed worker has its bytecode
+        self.environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **(environment or {})}
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed worker has its bytecode
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -42,7 +42,7 @@ class Child:
                 stdout=output,
                 stderr=output,
                 cwd=REPOSITORY,
-                env=self._environment,
+                env=self.environment,
                 start_new_session=True,
             )
 

@@ -184,7 +184,7 @@ def a_verdict(
     model: str = "first", score: float = 0.8, *, at: datetime = NOON, cell: str = "literary/analysis"
 ) -> Verdict:
     return Verdict(
-        verdict_id=f"{model}:{at.isoformat()}",
+        verdict_id=f"{model}:{score}:{at.isoformat()}",
         cell=cell,
         model=model,
         score=score,

@@ -33,15 +33,16 @@ def attach_unit(unit: Unit, app: App, topics: Topics, outside: Outside, settings
                         circuits=outside.circuits, clock=outside.clock, settings=settings.retrieve)
         compose.attach(app, reads=topics.contexts, writes=topics.prompts, tokenizer=outside.tokenizer,
                        window_tokens=outside.window_tokens, settings=settings.compose)
-        route.attach(app, reads=topics.prompts, writes=topics.answers, tokens=topics.tokens, outcomes=topics.outcomes,
-                     models=outside.models, champions=outside.champions, circuits=outside.circuits, clock=outside.clock,
+        route.attach(app, reads=topics.prompts, writes=topics.answers, tokens=topics.tokens, decisions=topics.decisions,
+                     outcomes=topics.outcomes, models=outside.models, champions=outside.champions, circuits=outside.circuits, clock=outside.clock,
                      settings=settings.route)
         evaluate.attach(app, reads=topics.answers, writes=topics.evaluations, verdicts=topics.verdicts, settings=settings.evaluate)
         publish.attach(app, reads=topics.evaluations, results=topics.results, feedback=topics.feedback,
                        speech_requests=topics.speech_requests, clock=outside.clock)
 
     if unit is Unit.LEARNING:
-        rank.attach(app, reads=topics.verdicts, commands=topics.commands, writes=topics.standings, settings=settings.rank)
+        rank.attach(app, reads=topics.verdicts, commands=topics.commands, writes=topics.standings, circuits=outside.circuits,
+                    settings=settings.rank)
 
     if unit is Unit.DELIVERY:
         index.attach(app, reads=topics.knowledge, invalidations=topics.invalidations, encoder=outside.encoder,

@@ -5,9 +5,8 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from aiokafka.partitioner import murmur2
-
 from streams.lanes import TopicPartition
+from streams.partitions import partition as home
 from streams.ports import Clock
 from streams.producer import Headers, OnDelivery
 
@@ -46,8 +45,7 @@ class MemoryLogs:
     ) -> None:
         """Store a record where Java's partitioner would."""
         if partition < 0:
-            place = next(self._keyless) if key is None else murmur2(key) & 0x7FFFFFFF
-            partition = place % self.partitions
+            partition = next(self._keyless) % self.partitions if key is None else home(key, self.partitions)
         log = self._logs[TopicPartition(topic, partition)]
         stored = Stored(
             topic=topic,

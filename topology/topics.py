@@ -13,6 +13,7 @@ from schemas.records import (
     CircuitState,
     Command,
     Context,
+    Decision,
     Embedding,
     Evaluation,
     Feedback,
@@ -77,6 +78,7 @@ class Topics:
     embeddings: Topic[Embedding]
     contexts: Topic[Context]
     prompts: Topic[Prompt]
+    decisions: Topic[Decision]
     answers: Topic[Answer]
     tokens: Topic[TokenEvent]
     outcomes: Topic[Outcome]
@@ -144,6 +146,9 @@ class Topics:
             ),
             prompts=declare.request(
                 "prompts", Prompt, "compose", "Exactly what a model will be asked", ends_request=True
+            ),
+            decisions=declare.request(
+                "decisions", Decision, "route", "Whom the router meant to ask, why, and whom not", retention=MONTH
             ),
             answers=declare.request(
                 "answers", Answer, "route", "What a model said, with all that is needed to judge it", ends_request=True

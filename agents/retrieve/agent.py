@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from agents.retrieve import rules
 from schemas.records import CircuitState, Context, Embedding, Outcome
 from streams.app import App
-from streams.circuit import VECTOR_STORE, lets_through, outcome
+from streams.circuit import VECTOR_STORE, Gate, outcome
 from streams.emit import Emit
 from streams.errors import StoreUnavailable
 from streams.ports import ChunkStore, Clock
@@ -25,12 +25,13 @@ def attach(
     settings: RetrieveSettings,
 ) -> None:
     """Find passages; without the vector store the request goes on, degraded."""
+    gate = Gate(circuits, reads.partitions)
 
     @app.stage(reads, name="retrieve")
     async def retrieve(embedding: Embedding, emit: Emit) -> None:
         request_id, tenant = embedding.origin.request_id, embedding.origin.tenant
         started = clock.now()
-        if not lets_through(circuits.get(VECTOR_STORE), started, request_id):
+        if not gate.lets_through(VECTOR_STORE, started, reads.key(embedding)):
             emit(writes, rules.without_store(embedding))
             return
         try:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from schemas.records import Answer, CircuitState, Phase, Prompt, Ranking, Request, RouteDecision, Strategy
-from streams.circuit import lets_through, phase
+from schemas.records import Answer, Decision, Phase, Prompt, Ranking, Request, RouteDecision, Strategy
+from streams.circuit import Passes
 from streams.lots import lot
 from streams.ports import Ask, Finish, ModelSpec
 from streams.settings import RouteSettings
@@ -23,10 +23,11 @@ class Plan:
     strategy: Strategy
     cell: str
     chain: tuple[ModelSpec, ...]
-    preferred: str | None  # who would be first if every circuit were closed
+    preferred: str | None  # who would be first if every circuit were closed; any other answer is a fallback
     reason: str  # why the first of the chain is first
     rejected: Mapping[str, str]
-    propensity: float
+    propensity: float  # of the first of the chain being the first
+    estimate_usd: Mapping[str, float]  # of each of the chain, should it write all it may
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +48,7 @@ def cell(request: Request) -> str:
 
 
 def plan(
-    prompt: Prompt,
-    specs: Sequence[ModelSpec],
-    ranking: Ranking | None,
-    circuits: Mapping[str, CircuitState],
-    settings: RouteSettings,
-    at: datetime,
+    prompt: Prompt, specs: Sequence[ModelSpec], ranking: Ranking | None, passes: Passes, settings: RouteSettings
 ) -> Plan:
     """Return the chain of models for a prompt. Empty when none may be asked; `rejected` then says why not, of each."""
     strategy = prompt.request.strategy or Strategy(settings.strategy)
@@ -61,19 +57,39 @@ def plan(
     if pinned is not None and pinned not in {spec.name for spec in specs}:
         rejected[pinned] = "unknown_model"
     ordered, reason = _ordered([spec for spec in specs if spec.name not in rejected], strategy, ranking, prompt)
-    ordered, explored, propensity = _explored(ordered, strategy, prompt, settings)
-    phases = {spec.name: phase(circuits.get(spec.name), at) for spec in ordered}
-    chain = [s for s in ordered if lets_through(circuits.get(s.name), at, prompt.origin.request_id)]
-    chain = chain or [spec for spec in ordered if phases[spec.name] is Phase.HALF_OPEN]  # better a probe than no answer
-    rejected |= {spec.name: f"circuit_{phases[spec.name]}" for spec in ordered if spec not in chain}
+    ready, explored, propensity = _explored(_let_through(ordered, passes), strategy, ranking, prompt, settings)
+    # a probe is the first model asked or none: as second choice it would only keep others from probing
+    chain = [spec for spec in ready if spec is ready[0] or spec.name not in passes.probing]
+    rejected |= {
+        spec.name: f"circuit_{passes.refused.get(spec.name, Phase.HALF_OPEN)}" for spec in ordered if spec not in chain
+    }
+    preferred = chain if explored else ordered
     return Plan(
         strategy=strategy,
         cell=cell(prompt.request),
         chain=tuple(chain),
-        preferred=ordered[0].name if ordered else None,
+        preferred=preferred[0].name if preferred else None,
         reason="exploration" if explored else "asked_for" if pinned is not None else reason,
         rejected=rejected,
         propensity=propensity,
+        estimate_usd={spec.name: _price(spec, prompt) for spec in chain},
+    )
+
+
+def decided(prompt: Prompt, plan: Plan, at: datetime) -> Decision:
+    """Return the record of a plan, to audit it and to learn from."""
+    return Decision(
+        origin=prompt.origin,
+        decision_id=prompt.origin.request_id,
+        cell=plan.cell,
+        strategy=plan.strategy,
+        chosen=plan.chain[0].name if plan.chain else None,
+        reasons=(plan.reason,),
+        rejected=plan.rejected,
+        chain=tuple(spec.name for spec in plan.chain),
+        propensity=plan.propensity,
+        estimates_usd=plan.estimate_usd,
+        at=at,
     )
 
 
@@ -113,7 +129,7 @@ def answer(prompt: Prompt, plan: Plan, said: Said) -> Answer:
 
 
 def decision(plan: Plan, said: Said) -> RouteDecision:
-    """Return why this model answered. `propensity` is that of the plan's first choice, before circuits and failures."""
+    """Return why this model answered. `propensity` is that of the first of the chain, before failures."""
     first = said.spec.name == plan.preferred
     return RouteDecision(
         strategy=plan.strategy,
@@ -124,6 +140,7 @@ def decision(plan: Plan, said: Said) -> RouteDecision:
         rejected={**plan.rejected, **said.failed},
         chain=tuple(spec.name for spec in plan.chain),
         propensity=plan.propensity,
+        cost_estimate_usd=plan.estimate_usd.get(said.spec.name, 0.0),
     )
 
 
@@ -158,9 +175,8 @@ def _ordered(
 ) -> tuple[list[ModelSpec], str]:
     """Return the models best first, those equally good in the order of the settings, and the reason for the first."""
     standings = {standing.model: standing for standing in ranking.standings} if ranking else {}
-    price = {spec.name: cost_usd(spec, prompt.tokens, prompt.request.max_tokens) for spec in specs}
     if strategy is Strategy.COST_OPTIMIZED:
-        return sorted(specs, key=lambda spec: price[spec.name]), "cheapest"
+        return sorted(specs, key=lambda spec: _price(spec, prompt)), "cheapest"
     known = [spec for spec in specs if spec.name in standings]
     unknown = [spec for spec in specs if spec.name not in standings]
     if strategy is Strategy.SPEED_OPTIMIZED and known:
@@ -173,18 +189,49 @@ def _ordered(
     return list(specs), "first_in_settings"
 
 
+def _let_through(ordered: Sequence[ModelSpec], passes: Passes) -> list[ModelSpec]:
+    """Return the models whose circuit lets the request through; if there is none, a half-open one: better a probe than no answer."""
+    through = [spec for spec in ordered if spec.name not in passes.refused]
+    return through or [spec for spec in ordered if spec.name in passes.spare][:1]
+
+
+def _price(spec: ModelSpec, prompt: Prompt) -> float:
+    return cost_usd(spec, prompt.tokens, prompt.request.max_tokens)
+
+
+def shares(ordered: Sequence[str], ranking: Ranking | None, settings: RouteSettings) -> Mapping[str, float]:
+    """Return the probability of each model to be asked first. The first of them leads; the others explore.
+
+    Exploring costs least where it is most likely to find something: a challenger gets requests in proportion to the evidence that it is
+    better than the champion, and the more evidence there is, the more requests explore.
+    """
+    first, *challengers = ordered
+    if not challengers or settings.explore_share == 0.0:
+        return {first: 1.0}
+    duels = {one.model: one.duel for one in ranking.standings} if ranking else {}
+    weights = {name: max(1.0, duel.strength) if (duel := duels.get(name)) else 1.0 for name in challengers}
+    most = max(settings.explore_share, settings.explore_most)
+    share = min(most, settings.explore_share * max(weights.values()))
+    total = sum(weights.values())
+    return {first: 1.0 - share} | {name: share * weight / total for name, weight in weights.items()}
+
+
 def _explored(
-    specs: list[ModelSpec], strategy: Strategy, prompt: Prompt, settings: RouteSettings
+    specs: list[ModelSpec], strategy: Strategy, ranking: Ranking | None, prompt: Prompt, settings: RouteSettings
 ) -> tuple[list[ModelSpec], bool, float]:
-    """Put a challenger first for a fixed share of requests, so that it can prove itself.
+    """Put a challenger first for a share of requests, so that it can prove itself.
 
     Returns the order, whether a challenger leads it, and the probability with which its first model leads.
     """
-    share, challengers = settings.explore_share, specs[1:]
-    if strategy not in EXPLORING or not challengers or share == 0.0:
+    if strategy not in EXPLORING or not specs:
         return specs, False, 1.0
-    request_id = prompt.origin.request_id
-    if lot("explore", request_id) >= share:
-        return specs, False, 1.0 - share
-    chosen = challengers[int(lot("challenger", request_id) * len(challengers))]
-    return [chosen, *(spec for spec in specs if spec is not chosen)], True, share / len(challengers)
+    drawn = lot("explore", prompt.origin.request_id)
+    chances = shares([spec.name for spec in specs], ranking, settings)
+    chosen = specs[0]
+    for spec in specs:
+        drawn -= (chance := chances.get(spec.name, 0.0))
+        if drawn < 0.0 and chance > 0.0:
+            chosen = spec
+            break
+    others = [spec for spec in specs if spec is not chosen]
+    return [chosen, *others], chosen is not specs[0], chances[chosen.name]

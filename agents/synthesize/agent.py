@@ -7,6 +7,7 @@ from agents.synthesize.floor import Floor
 from agents.synthesize.ladder import Ladder
 from schemas.records import CircuitState, Outcome, SpeechChunk, SpeechRequest
 from streams.app import App
+from streams.circuit import Gate
 from streams.emit import Emit
 from streams.ports import Clock
 from streams.settings import SynthesizeSettings
@@ -26,7 +27,7 @@ def attach(
     settings: SynthesizeSettings,
 ) -> None:
     """Speak sentence by sentence, for as long as no newer turn has begun; a request without words only ends older turns."""
-    floor, ladder = Floor(), Ladder(engines, circuits, clock)
+    floor, ladder = Floor(), Ladder(engines, Gate(circuits, reads.partitions), clock)
 
     @app.stage(reads, name="synthesize", ordered=False)
     async def synthesize(request: SpeechRequest, emit: Emit) -> None:

@@ -1,21 +1,22 @@
 """One sentence, spoken by the best engine that can."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from agents.synthesize import rules
-from schemas.records import CircuitState, Outcome, SpeechRequest
-from streams.circuit import outcome
+from schemas.records import Outcome, SpeechRequest
+from streams.circuit import Gate, outcome
 from streams.errors import ProviderRefused, SpeechUnavailable
 from streams.ports import Clock
 from streams.speech import SpeechEngine, Spoken
+from streams.topic import request_key
 
 
 class Ladder:
     """The engines, first choice first; the last rung is the text itself."""
 
-    def __init__(self, engines: Sequence[SpeechEngine], circuits: Mapping[str, CircuitState], clock: Clock) -> None:
+    def __init__(self, engines: Sequence[SpeechEngine], gate: Gate, clock: Clock) -> None:
         self._engines = engines
-        self._circuits = circuits
+        self._gate = gate
         self._clock = clock
 
     async def speak(
@@ -26,10 +27,10 @@ class Ladder:
         missed: list[str] = []
         for engine in self._engines:
             started = self._clock.now()
-            if not rules.may_speak(engine.name, self._circuits, started, request_id):
+            name = rules.dependency(engine.name)
+            if not self._gate.lets_through(name, started, request_key(request.origin)):
                 missed.append(f"{engine.name}: circuit_open")
                 continue
-            name = rules.dependency(engine.name)
             try:
                 spoken = await engine.speak(text, voice=request.voice)
             except (SpeechUnavailable, ProviderRefused) as error:

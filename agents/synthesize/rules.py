@@ -1,11 +1,9 @@
 """What is said in one breath, which rung says it, and which turn has the floor."""
 
 import re
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 
-from schemas.records import CircuitState, SpeechChunk, SpeechRequest
-from streams.circuit import lets_through
+from schemas.records import SpeechChunk, SpeechRequest
 from streams.speech import RATE_HZ, Spoken
 from streams.words import sentences
 
@@ -34,12 +32,6 @@ def sentences_to_say(text: str, longest: int) -> Sequence[str]:
 def dependency(engine: str) -> str:
     """Return the name of an engine's circuit."""
     return f"{DEPENDENCY}:{engine}"
-
-
-def may_speak(engine: str, circuits: Mapping[str, CircuitState], at: datetime, request_id: str) -> bool:
-    """Whether the circuit of an engine lets this request through."""
-    name = dependency(engine)
-    return lets_through(circuits.get(name), at, request_id)
 
 
 def chunk(

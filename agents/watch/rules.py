@@ -1,4 +1,8 @@
-"""How outcomes and commands move a circuit breaker. Half open is derived from the time, see `streams.circuit.phase`."""
+"""How outcomes and commands move a circuit breaker. Half open is derived from the time, see `streams.circuit.phase`.
+
+The states and what leads from one to the other are those of resilience4j 2 (CircuitBreaker, count-based window, one call permitted while
+half open), and consecutive failures besides, which notice an outage before a rate does.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,11 +10,14 @@ from datetime import UTC, datetime, timedelta
 
 from schemas.records import CircuitState, Command, CommandAction, Domain, Outcome, Phase, Task
 from streams.circuit import phase
+from streams.repeats import remembered, repeated
 from streams.settings import WatchSettings
 
 CELLS = frozenset(f"{domain}/{task}" for domain in Domain for task in Task)  # subjects of commands that are not for us
 COMMANDS_REMEMBERED = 100
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+WELL, SLOW, FAILED, BOTH = ".", "s", "f", "x"  # one call, in `CircuitState.calls`
+_ROUNDING = timedelta(milliseconds=1)  # of times in records
 _ORDERS = frozenset({CommandAction.FORCE_OPEN, CommandAction.DISABLE, CommandAction.RESET})
 
 
@@ -30,35 +37,55 @@ def after(state: CircuitState, seen: Outcome | Command, settings: WatchSettings)
     """Return the circuit after an outcome or a command."""
     if isinstance(seen, Command):
         return obeyed(state, seen)
-    return succeeded(state, seen) if seen.ok else failed(state, seen, settings)
+    if seen.outcome_id is not None:
+        if repeated(state.seen, seen.outcome_id):
+            return state
+        state = replace(state, seen=remembered(state.seen, seen.outcome_id, settings.remembered))
+    return judged(replace(state, as_of=max(state.as_of, seen.at), probe_s=settings.probe_s), seen, settings)
 
 
-def succeeded(state: CircuitState, outcome: Outcome) -> CircuitState:
-    """Close the circuit: whatever came before, the dependency has answered."""
-    return _closed(replace(state, as_of=max(state.as_of, outcome.at)))
+def judged(state: CircuitState, outcome: Outcome, settings: WatchSettings) -> CircuitState:
+    """Count a call where it counts.
 
-
-def failed(state: CircuitState, outcome: Outcome, settings: WatchSettings) -> CircuitState:
-    """Count a failure.
-
-    Enough of them in a row within the window open a closed circuit, one reopens a half-open circuit. While it is open,
-    calls that began before it opened may still fail; they do not keep it open for longer.
+    A refusal says nothing about the dependency. While the circuit is open, or forced, nothing counts; while it is half open, only the
+    probe does, and not a call that began before.
     """
+    if state.forced is not None or (outcome.ok and outcome.error_code is not None):
+        return state
+    state = replace(state, last_error_code=outcome.error_code or state.last_error_code)
+    match phase(state, outcome.at):
+        case Phase.CLOSED:
+            return counted(state, outcome, settings)
+        case Phase.HALF_OPEN if state.open_until is not None and _began(outcome) >= state.open_until - _ROUNDING:
+            return probed(state, outcome, settings)
+        case _:
+            return state
+
+
+def counted(state: CircuitState, outcome: Outcome, settings: WatchSettings) -> CircuitState:
+    """Count a call of a closed circuit: too many failures in a row open it, and too high a rate of failed or slow calls."""
     at = outcome.at
-    before = phase(replace(state, forced=None), at)
+    calls = (state.calls + _letter(outcome, settings))[-settings.window_calls :]
     runs_on = state.first_failure_at is not None and (at - state.first_failure_at).total_seconds() <= settings.window_s
-    continues = runs_on or before is not Phase.CLOSED
-    failures = state.failures + 1 if continues else 1
-    opens = before is Phase.HALF_OPEN or (before is Phase.CLOSED and failures >= settings.failure_threshold)
-    return replace(
-        state,
-        failures=failures,
-        first_failure_at=state.first_failure_at if continues else at,
-        open_until=at + timedelta(seconds=settings.recovery_s) if opens else state.open_until,
-        opened=state.opened + opens,
-        last_error_code=outcome.error_code,
-        as_of=max(state.as_of, at),
-    )
+    if outcome.ok:
+        state = replace(state, calls=calls, failures=0, first_failure_at=None)
+    else:
+        state = replace(
+            state,
+            calls=calls,
+            failures=state.failures + 1 if runs_on else 1,
+            first_failure_at=state.first_failure_at if runs_on else at,
+        )
+    reason = _too_much(state, settings)
+    return _opened(state, at, reason, settings) if reason else state
+
+
+def probed(state: CircuitState, outcome: Outcome, settings: WatchSettings) -> CircuitState:
+    """Close the circuit when its probe did well, open it again when it failed or was slow."""
+    letter = _letter(outcome, settings)
+    if letter == WELL:
+        return _closed(state, outcome.at, "the probe did well")
+    return _opened(state, outcome.at, "the probe was slow" if outcome.ok else "the probe failed", settings)
 
 
 def obeyed(state: CircuitState, command: Command) -> CircuitState:
@@ -70,16 +97,62 @@ def obeyed(state: CircuitState, command: Command) -> CircuitState:
         commands=(*state.commands, command.command_id)[-COMMANDS_REMEMBERED:],
         as_of=max(state.as_of, command.at),
     )
+    reason = f"{command.action} by {command.issued_by}: {command.reason}"
     match command.action:
-        case CommandAction.FORCE_OPEN:
-            return replace(obeyed_now, forced=Phase.FORCED_OPEN)
-        case CommandAction.DISABLE:
-            return replace(obeyed_now, forced=Phase.DISABLED)
+        case CommandAction.FORCE_OPEN | CommandAction.DISABLE:
+            forced = Phase.FORCED_OPEN if command.action is CommandAction.FORCE_OPEN else Phase.DISABLED
+            return replace(obeyed_now, forced=forced, phase=forced, since=command.at, reason=reason)
         case CommandAction.RESET:
-            return replace(_closed(obeyed_now), forced=None)
+            return _closed(replace(obeyed_now, forced=None), command.at, reason)
         case _:
             return obeyed_now
 
 
-def _closed(state: CircuitState) -> CircuitState:
-    return replace(state, failures=0, first_failure_at=None, open_until=None)
+def _too_much(state: CircuitState, settings: WatchSettings) -> str:
+    """Return why a closed circuit has to open; empty when it need not."""
+    if state.failures >= settings.failure_threshold:
+        return f"{state.failures} failures in a row"
+    count = len(state.calls)
+    if count < min(settings.min_calls, settings.window_calls):
+        return ""
+    failed = state.calls.count(FAILED) + state.calls.count(BOTH)
+    slow = state.calls.count(SLOW) + state.calls.count(BOTH)
+    if failed >= settings.failure_rate * count:
+        return f"{failed} of {count} calls failed"
+    return f"{slow} of {count} calls were slow" if slow >= settings.slow_rate * count else ""
+
+
+def _opened(state: CircuitState, at: datetime, reason: str, settings: WatchSettings) -> CircuitState:
+    return replace(
+        state,
+        open_until=at + timedelta(seconds=settings.recovery_s),
+        opened=state.opened + 1,
+        calls="",
+        phase=Phase.OPEN,
+        since=at,
+        reason=reason,
+    )
+
+
+def _closed(state: CircuitState, at: datetime, reason: str) -> CircuitState:
+    return replace(
+        state,
+        failures=0,
+        first_failure_at=None,
+        open_until=None,
+        calls="",
+        phase=Phase.CLOSED,
+        since=at,
+        reason=reason,
+    )
+
+
+def _letter(outcome: Outcome, settings: WatchSettings) -> str:
+    slow = outcome.latency_ms > settings.slow_call_s * 1000.0
+    if outcome.ok:
+        return SLOW if slow else WELL
+    return BOTH if slow else FAILED
+
+
+def _began(outcome: Outcome) -> datetime:
+    return outcome.at - timedelta(milliseconds=min(max(outcome.latency_ms, 0.0), 1e9))

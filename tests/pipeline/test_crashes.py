@@ -42,7 +42,10 @@ def assert_every_question_ended_once(pipeline: MemoryPipeline, questions: int = 
     assert {result.status for result in results} <= {Status.OK, Status.DEGRADED}
     assert pipeline.dead_letters == []
     (standing,) = pipeline.table("champions")["general/analysis"].standings
-    assert standing.samples == len(pipeline.records(pipeline.topics.verdicts))
+    verdicts = {verdict.verdict_id for verdict in pipeline.records(pipeline.topics.verdicts)}
+    assert standing.samples == len(verdicts) == questions
+    calls = {outcome.outcome_id for outcome in pipeline.records(pipeline.topics.outcomes)}
+    assert sum(len(row.calls) for row in pipeline.table("circuits").values()) == len(calls)
     assert {row.cell: row for row in pipeline.records(pipeline.topics.standings)} == pipeline.table("champions")
     states = {row.dependency: row for row in pipeline.records(pipeline.topics.circuit_states)}
     assert states == pipeline.table("circuits")
@@ -118,6 +121,28 @@ async def test_what_waits_is_not_acknowledged_with_what_has_overtaken_it(clock: 
 
         assert overtaking == {"request-1", "request-2"}
         assert_every_question_ended_once(pipeline, 3)
+
+
+async def test_what_is_written_again_after_a_crash_counts_once(clock: FixedClock) -> None:
+    """Verdicts and outcomes that were stored before their inputs were acknowledged come again, at new offsets."""
+    async with in_memory(clock) as undisturbed:
+        await ask(undisturbed)
+        moves = await undisturbed.settle()
+
+    repeated = {"verdicts": 0, "outcomes": 0}
+    for moment in range(moves + 1):
+        async with in_memory(clock) as pipeline:
+            await ask(pipeline)
+            await pipeline.settle(moment)
+            pipeline.crash(Unit.INFERENCE)  # nothing was committed
+            await pipeline.settle()
+
+            assert_every_question_ended_once(pipeline)
+            verdicts = pipeline.records(pipeline.topics.verdicts)
+            outcomes = pipeline.records(pipeline.topics.outcomes)
+            repeated["verdicts"] += len(verdicts) - len({verdict.verdict_id for verdict in verdicts})
+            repeated["outcomes"] += len(outcomes) - len({outcome.outcome_id for outcome in outcomes})
+    assert min(repeated.values()) > 0, "no crash made a record come again: this test has shown nothing"
 
 
 async def test_a_crash_with_nothing_committed_repeats_all_and_counts_nothing_twice(clock: FixedClock) -> None:

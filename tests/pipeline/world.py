@@ -12,12 +12,23 @@ from streams.clients.hashing import Hashing
 from streams.clients.memory_store import MemoryStore
 from streams.errors import PipelineError
 from streams.lanes import Received
-from streams.ports import Ask, ChunkStore, Encoder, FeedbackSink, Finish, Model, ModelSpec, Piece, Tokenizer, Vector
+from streams.ports import (
+    Ask,
+    ChunkStore,
+    Clock,
+    Encoder,
+    FeedbackSink,
+    Finish,
+    Model,
+    ModelSpec,
+    Piece,
+    Tokenizer,
+    Vector,
+)
 from streams.producer import Headers
 from streams.settings import EngineSettings, KafkaSettings, RankSettings, RouteSettings, Settings, WatchSettings
 from streams.speech import Recognizer, SpeechEngine
 from streams.topic import Topic
-from tests.clock import FixedClock
 from tests.fakes.model import STOP, a_spec
 from tests.fakes.speech import PlainDecoder, ReadingRecognizer, WordsAnalyst
 from tests.fakes.tokenizer import WordsTokenizer
@@ -101,7 +112,7 @@ class CrashingModel(UnevenModel):
 
 def outside(
     *models: Model,
-    clock: FixedClock,
+    clock: Clock,
     encoder: Encoder | None = None,
     store: ChunkStore | None = None,
     sink: FeedbackSink | None = None,

@@ -82,12 +82,24 @@ def attach_route(app: FakeApp, clock: FixedClock, *models: ScriptedModel, champi
         reads=TOPICS.prompts,
         writes=TOPICS.answers,
         tokens=TOPICS.tokens,
+        decisions=TOPICS.decisions,
         outcomes=TOPICS.outcomes,
         models=models,
         champions={cell: Ranking(cell=cell, champion=champion, counted={})},
         circuits={},
         clock=clock,
         settings=SETTINGS.route,
+    )
+
+
+def attach_rank(app: FakeApp, **circuits: CircuitState) -> None:
+    rank.attach(
+        app.app,
+        reads=TOPICS.verdicts,
+        commands=TOPICS.commands,
+        writes=TOPICS.standings,
+        circuits=circuits,
+        settings=SETTINGS.rank,
     )
 
 
@@ -173,6 +185,9 @@ async def test_route_asks_the_champion_and_streams_what_it_says(app: FakeApp, cl
     assert (answer.text, answer.decision.reasons) == ("Mary Shelley.", ("champion",))
     assert "".join(event.content for event in app.of(TOPICS.tokens)) == "Mary Shelley."
     assert [outcome.dependency for outcome in app.of(TOPICS.outcomes)] == ["second"]
+    assert [(d.decision_id, d.chosen, d.chain) for d in app.of(TOPICS.decisions)] == [
+        ("r3", "second", ("second", "first"))
+    ]
 
 
 async def test_route_reports_failed_calls_even_when_the_request_fails(app: FakeApp, clock: FixedClock) -> None:
@@ -185,6 +200,7 @@ async def test_route_reports_failed_calls_even_when_the_request_fails(app: FakeA
     assert [(o.dependency, o.ok) for o in app.of(TOPICS.outcomes)] == [("first", False)]
     assert app.of(TOPICS.tokens)[-1].type.value == "error"
     assert app.of(TOPICS.answers) == []
+    assert [decision.chosen for decision in app.of(TOPICS.decisions)] == ["first"]
 
 
 async def test_evaluate_judges_and_tells_the_champions(app: FakeApp) -> None:
@@ -222,9 +238,7 @@ async def test_publish_ends_the_request_and_leaves_feedback_and_speech(app: Fake
 
 
 async def test_rank_keeps_the_table_and_repeats_it_for_views(app: FakeApp) -> None:
-    rank.attach(
-        app.app, reads=TOPICS.verdicts, commands=TOPICS.commands, writes=TOPICS.standings, settings=SETTINGS.rank
-    )
+    attach_rank(app)
 
     await app.put(TOPICS.verdicts, a_verdict("first"))
     await app.put(TOPICS.commands, a_command(CommandAction.PROMOTE, "literary/analysis", "second"))
@@ -234,14 +248,23 @@ async def test_rank_keeps_the_table_and_repeats_it_for_views(app: FakeApp) -> No
     assert app.tables["champions"].rows == {"literary/analysis": app.of(TOPICS.standings)[-1]}
 
 
+async def test_rank_crowns_nobody_whose_circuit_is_open(app: FakeApp) -> None:
+    attach_rank(app, first=CircuitState(dependency="first", open_until=NOON, as_of=NOON, counted={}))
+
+    for number in range(SETTINGS.rank.min_samples + 1):
+        await app.put(TOPICS.verdicts, a_verdict("first", number / 10))
+
+    assert {ranking.champion for ranking in app.of(TOPICS.standings)} == {None}
+
+
 async def test_watch_keeps_the_table_and_repeats_it_for_views(app: FakeApp, clock: FixedClock) -> None:
     watch.attach(
         app.app, reads=TOPICS.outcomes, commands=TOPICS.commands, writes=TOPICS.circuit_states, settings=SETTINGS.watch
     )
     failing = FakeApp()
     attach_retrieve(failing, ScriptedStore(error=DOWN), clock)
-    for _ in range(SETTINGS.watch.failure_threshold):
-        await failing.put(TOPICS.embeddings, an_embedding())
+    for number in range(SETTINGS.watch.failure_threshold):
+        await failing.put(TOPICS.embeddings, an_embedding(a_request(origin=an_origin(f"request-{number}"))))
 
     for outcome in failing.of(TOPICS.outcomes):
         await app.put(TOPICS.outcomes, outcome)

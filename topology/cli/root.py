@@ -12,6 +12,8 @@ from typer.core import TyperGroup
 
 from streams.errors import PipelineError, StartRefused
 from topology.cli import (
+    champions_command,
+    circuits_command,
     dead_letters_command,
     demo_command,
     models_command,
@@ -85,6 +87,8 @@ def commands() -> typer.Typer:
         models_command,
         settings_command,
         schemas_command,
+        champions_command,
+        circuits_command,
         dead_letters_command,
         replay_command,
     ):

@@ -3,22 +3,39 @@
 from dataclasses import replace
 from datetime import timedelta
 from functools import reduce
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.rank import rules
+from agents.rank import evidence, rules
 from schemas.records import Command, CommandAction, ModelStanding, Ranking, Verdict
+from streams.repeats import DIGEST, repeated
 from streams.settings import RankSettings
 from tests.given import NOON, a_verdict
 
-SETTINGS = RankSettings(alpha=0.5, window=3, challenge_margin=0.2, min_samples=2)
+SETTINGS = RankSettings(
+    alpha=0.5, window=3, challenge_by="score", challenge_margin=0.2, min_samples=2, false_alarm=1.0, trial=0
+)
+CAREFUL = RankSettings(min_samples=2, trial=50)
 CELL = "literary/analysis"
 
 
-def after(*said: Verdict | Command, ranking: Ranking | None = None) -> Ranking:
-    return reduce(lambda now, one: rules.after(now, one, SETTINGS), said, ranking or rules.unranked(CELL))
+def after(*said: Verdict | Command, ranking: Ranking | None = None, settings: RankSettings = SETTINGS) -> Ranking:
+    """Return the ranking after some records; verdicts that look the same are different ones here."""
+    ranking = ranking or rules.unranked(CELL)
+    numbered = [
+        replace(one, verdict_id=f"{len(ranking.seen)}.{n}") if isinstance(one, Verdict) else one
+        for n, one in enumerate(said)
+    ]
+    return reduce(lambda now, one: rules.after(now, one, settings), numbered, ranking)
+
+
+def contest(*rounds: tuple[float, float], ranking: Ranking | None = None, settings: RankSettings = CAREFUL) -> Ranking:
+    """Return the ranking after rounds in which `first` got nine verdicts of one score and `second` one of another."""
+    said = [v for first, second in rounds for v in [a_verdict("first", first)] * 9 + [a_verdict("second", second)]]
+    return after(*said, ranking=ranking, settings=settings)
 
 
 def a_command(action: CommandAction, model: str | None = None, command_id: str = "c1", subject: str = CELL) -> Command:
@@ -70,6 +87,142 @@ def test_a_challenger_needs_enough_verdicts() -> None:
 def test_a_champion_with_nothing_to_show_is_beaten_by_anything() -> None:
     assert after(*[a_verdict("first", 0.0)] * 2, *[a_verdict("second", 0.0)] * 2).champion == "first"
     assert after(*[a_verdict("first", 0.0)] * 2, *[a_verdict("second", 0.01)] * 2).champion == "second"
+
+
+def just_promoted() -> Ranking:
+    """Return a ranking in which `second` has just taken over from `first`."""
+    ranking = rules.unranked(CELL)
+    while ranking.champion != "second":
+        ranking = contest((0.6, 0.8), ranking=ranking)
+    return ranking
+
+
+@pytest.mark.parametrize(("champion", "score", "headroom"), [(0.3, 0.06, 0.06), (0.7, 0.14, 0.06), (0.95, 0.19, 0.01)])
+def test_the_lead_needed_is_a_share_of_the_score_or_of_the_headroom(
+    champion: float, score: float, headroom: float
+) -> None:
+    """A share of the score asks 1.14 of who wants to beat 0.95."""
+    assert rules.needed_lead(champion, RankSettings(challenge_by="score")) == pytest.approx(score)
+    assert rules.needed_lead(champion, RankSettings(challenge_by="headroom")) == pytest.approx(headroom)
+
+
+def test_a_lead_that_may_be_luck_changes_nothing_and_one_that_lasts_does() -> None:
+    few, many = contest(*[(0.6, 0.8)] * 3), contest(*[(0.6, 0.8)] * 60)
+
+    assert few.champion == "first"
+    assert many.champion == "second"
+    assert "first" in many.reason
+
+
+def test_a_better_model_that_leads_by_less_than_the_margin_stays_a_challenger() -> None:
+    assert contest(*[(0.6, 0.63)] * 300).champion == "first"
+
+
+def test_a_champion_near_perfection_is_deposed_by_a_share_of_its_headroom() -> None:
+    by_score = replace(CAREFUL, challenge_by="score")
+
+    assert contest(*[(0.90, 0.95)] * 200).champion == "second"
+    assert contest(*[(0.90, 0.95)] * 200, settings=by_score).champion == "first"
+
+
+@pytest.mark.parametrize("much", [{"latency_ms": 60_000.0}, {"cost_usd": 2.0}])
+def test_who_is_too_slow_or_too_dear_is_not_promoted(much: dict[str, float]) -> None:
+    rounds = [[a_verdict("first", 0.5)] * 9 + [replace(a_verdict("second", 0.9), **much)]] * 60  # type: ignore[arg-type]
+
+    ranking = after(*[verdict for one in rounds for verdict in one], settings=CAREFUL)
+
+    assert (ranking.champion, standing(ranking, "second").samples) == ("first", 60)
+
+
+def test_a_champion_that_was_never_fast_enough_is_not_the_first_either() -> None:
+    assert after(*[replace(a_verdict("first"), latency_ms=60_000.0)] * 9, settings=CAREFUL).champion is None
+
+
+def test_no_title_changes_hands_while_a_circuit_is_open() -> None:
+    almost = contest(*[(0.6, 0.8)] * 60, settings=replace(CAREFUL, challenge_margin=5.0))
+    verdict = replace(a_verdict("second", 0.8), verdict_id="last")
+
+    for model in ("first", "second"):
+        assert rules.after(almost, verdict, CAREFUL, {model}).champion == "first"
+    assert rules.after(almost, verdict, CAREFUL, {"third"}).champion == "second"
+
+
+def test_a_new_champion_that_falls_is_rolled_back() -> None:
+    promoted = just_promoted()
+    assert promoted.reign is not None
+    assert (promoted.reign.previous, promoted.reign.verdicts) == ("first", 1)
+
+    fallen = after(*[a_verdict("second", 0.2)] * 20, ranking=promoted, settings=CAREFUL)
+
+    assert fallen.champion == "first"
+    assert fallen.reason.startswith("rolled back: second is at")
+
+
+def test_a_young_champion_comes_below_its_predecessor_without_a_margin_and_an_old_one_with_it() -> None:
+    """What it took over by was not there to stay; later a little less than the best is no reason to change."""
+    promoted = just_promoted()
+    grown_old = after(*[a_verdict("second", 0.8)] * 50, ranking=promoted, settings=CAREFUL)
+    a_little_below = [a_verdict("second", 0.54)] * 45
+
+    assert after(*a_little_below, ranking=promoted, settings=CAREFUL).champion == "first"
+    assert after(*a_little_below, ranking=grown_old, settings=CAREFUL).champion == "second"
+
+
+def test_a_champion_that_breaks_is_followed_by_the_best_of_the_others_at_once() -> None:
+    """Its own verdicts say so: no challenger has to fight for it."""
+    old = after(
+        *[a_verdict("first", 0.8)] * 60, *[a_verdict("second", 0.7), a_verdict("third", 0.5)] * 10, settings=CAREFUL
+    )
+
+    broken = after(*[a_verdict("first", 0.2)] * 20, ranking=old, settings=CAREFUL)
+
+    assert (broken.champion, broken.reason.split(",")[0][:10]) == ("second", "first is a")
+
+
+def test_every_duel_begins_anew_when_the_title_changes() -> None:
+    ranking = contest(*[(0.6, 0.8)] * 60)
+
+    assert contest(*[(0.6, 0.8)] * 10, settings=replace(CAREFUL, challenge_margin=5)).standings[1].duel is not None
+    assert after(a_command(CommandAction.PROMOTE, "third"), ranking=ranking).standings[0].duel is None
+
+
+def test_what_a_challenger_proved_long_ago_does_not_help_it_later() -> None:
+    """After a long time of being worse its evidence is back at the start, and not below it."""
+    worse = contest(*[(0.7, 0.5)] * 300)
+    duel = standing(worse, "second").duel
+    assert duel is not None
+    assert 0.0 < evidence.strength(duel.evidence) <= 1.0
+
+    assert contest(*[(0.7, 0.9)] * 60, ranking=worse).champion == "second"
+
+
+def test_a_verdict_that_comes_again_counts_once() -> None:
+    once = after(a_verdict("first", 0.4))
+    again = rules.after(once, replace(a_verdict("first", 0.9), verdict_id="0.0"), SETTINGS)
+
+    assert again == once
+
+
+def test_the_memory_of_verdicts_is_bounded() -> None:
+    settings = replace(SETTINGS, remembered=10)
+    ranking = after(*[a_verdict()] * 30, settings=settings)
+
+    assert len(ranking.seen) == 10 * DIGEST
+    assert repeated(ranking.seen, "0.29")
+    assert not repeated(ranking.seen, "0.3")
+
+
+def test_the_trend_is_the_newer_half_against_the_older() -> None:
+    ranking = after(*[a_verdict(score=score) for score in (0.2, 0.4, 0.8, 1.0)], settings=CAREFUL)
+
+    assert standing(ranking, "first").trend == pytest.approx(0.6)
+    assert standing(after(a_verdict()), "first").trend == 0.0
+
+
+def test_the_price_is_averaged_as_the_score_is() -> None:
+    ranking = after(a_verdict(), replace(a_verdict(), cost_usd=1.0))
+
+    assert standing(ranking, "first").cost_usd == 0.5
 
 
 def test_a_late_verdict_does_not_turn_the_clock_back() -> None:
@@ -161,6 +314,20 @@ SAID = st.one_of(
 )
 
 
+@given(st.lists(SAID, max_size=40), st.randoms(use_true_random=False))
+def test_records_that_come_again_later_change_nothing(history: list[Verdict | Command], chance: Random) -> None:
+    """As after a kill: what was not committed is written again, at new offsets, behind what came meanwhile."""
+    known = [replace(one, verdict_id=str(n)) if isinstance(one, Verdict) else one for n, one in enumerate(history)]
+    repeating = []
+    for position, one in enumerate(known):
+        repeating += [one, *(chance.choice(known[: position + 1]) for _ in range(chance.randrange(3)))]
+
+    def fold(said: list[Verdict | Command]) -> Ranking:
+        return reduce(lambda now, one: rules.after(now, one, SETTINGS), said, rules.unranked(CELL))
+
+    assert fold(repeating) == fold(known)
+
+
 @given(st.lists(SAID, max_size=40))
 def test_any_history_gives_one_ranking_with_scores_between_0_and_1(history: list[Verdict | Command]) -> None:
     ranking = after(*history)
@@ -170,5 +337,6 @@ def test_any_history_gives_one_ranking_with_scores_between_0_and_1(history: list
     for one in ranking.standings:
         assert 0.0 <= one.low <= one.score <= one.peak <= 1.0
         assert len(one.recent) == min(one.samples, SETTINGS.window)
+    assert all(said in ranking.commands for said in {c.command_id for c in history if isinstance(c, Command)})
     if not any(isinstance(said, Command) for said in history) and ranking.champion is not None:
         assert standing(ranking, ranking.champion).samples >= SETTINGS.min_samples

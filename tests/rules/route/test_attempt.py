@@ -10,6 +10,7 @@ from agents.route import rules
 from agents.route.attempt import answered
 from agents.route.stream import TokenStream
 from schemas.records import Answer, Outcome, Prompt, TokenEvent, TokenEventType
+from streams.circuit import Passes
 from streams.errors import DeadlineExceeded, NoProviderLeft, ProviderRefused, ProviderUnavailable
 from streams.ports import Model
 from streams.settings import RouteSettings
@@ -31,7 +32,7 @@ class Asking:
 
     async def answer(self, *models: Model, prompt: Prompt | None = None) -> Answer:
         prompt = prompt or a_prompt()
-        plan = rules.plan(prompt, [model.spec for model in models], None, {}, SETTINGS, self.clock.now())
+        plan = rules.plan(prompt, [model.spec for model in models], None, Passes(refused={}), SETTINGS)
         catalogue = {model.spec.name: model for model in models}
         with TokenStream(prompt.origin, self.saw, self.clock, SETTINGS) as stream:
             said = await answered(prompt, plan, catalogue, stream, self.outcomes.append, self.clock)

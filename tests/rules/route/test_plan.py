@@ -1,6 +1,7 @@
 """Which model answers a prompt."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.route import rules
-from schemas.records import CircuitState, Domain, ModelStanding, Phase, Prompt, Ranking, Strategy
+from schemas.records import CircuitState, Domain, Duel, ModelStanding, Phase, Prompt, Ranking, Strategy
+from streams.circuit import Gate, Passes
 from streams.ports import ModelSpec
 from streams.settings import RouteSettings
 from tests.fakes.model import a_spec
@@ -44,7 +46,9 @@ def planned(
     specs: Sequence[ModelSpec] = SPECS,
     settings: RouteSettings = NO_EXPLORING,
 ) -> rules.Plan:
-    return rules.plan(asked, specs, known, {c.dependency: c for c in circuits}, settings, NOON)
+    gate = Gate({c.dependency: c for c in circuits}, partitions=1)
+    passes = gate.look([spec.name for spec in specs], NOON, asked.origin.request_id)
+    return rules.plan(asked, specs, known, passes, settings)
 
 
 def names(plan: rules.Plan) -> list[str]:
@@ -123,19 +127,72 @@ def test_a_disabled_breaker_lets_every_request_through() -> None:
     assert names(planned(prompt(), None, circuit("first", open_for_s=10, forced=Phase.DISABLED)))[0] == "first"
 
 
-def test_a_half_open_circuit_is_probed_by_a_quarter_of_the_requests() -> None:
-    half_open = circuit("first", open_for_s=-1)
-
-    probing = [names(planned(prompt(f"r{n}"), None, half_open))[0] == "first" for n in range(400)]
-
-    assert 70 <= sum(probing) <= 130
-    assert probing[7] == (names(planned(prompt("r7"), None, half_open))[0] == "first")
+HALF_OPEN = circuit("first", open_for_s=-1)
 
 
-def test_where_only_half_open_circuits_are_left_every_request_probes() -> None:
-    for number in range(20):
-        plan = planned(prompt(f"r{number}"), None, circuit("first", open_for_s=-1), specs=SPECS[:1])
-        assert names(plan) == ["first"]
+def test_a_half_open_circuit_is_probed_by_the_request_whose_turn_it_is() -> None:
+    plan = planned(prompt(), None, HALF_OPEN)
+
+    assert (names(plan), plan.reason, plan.rejected) == (["first", "second", "third"], "first_in_settings", {})
+
+
+def test_a_request_whose_turn_it_is_not_leaves_a_half_open_circuit_alone() -> None:
+    passes = Passes(refused={"first": Phase.HALF_OPEN}, spare={"first"})
+
+    plan = rules.plan(prompt(), SPECS, None, passes, NO_EXPLORING)
+
+    assert (names(plan), plan.rejected) == (["second", "third"], {"first": "circuit_half_open"})
+
+
+def test_a_model_that_would_only_be_asked_in_need_is_not_probed_meanwhile() -> None:
+    """Its probe is left to a request that asks it first."""
+    plan = planned(prompt(), ranking(champion="second"), HALF_OPEN)
+
+    assert (names(plan), plan.rejected) == (["second", "third"], {"first": "circuit_half_open"})
+
+
+def test_where_nobody_else_is_left_a_half_open_circuit_is_tried_out_of_turn() -> None:
+    passes = Passes(refused={"first": Phase.HALF_OPEN, "second": Phase.OPEN}, spare={"first"})
+
+    assert names(rules.plan(prompt(), SPECS[:2], None, passes, NO_EXPLORING)) == ["first"]
+
+
+def test_exploring_leaves_open_circuits_out_and_says_the_propensity_of_who_is_first() -> None:
+    settings = RouteSettings(explore_share=0.5)
+
+    plans = [planned(prompt(f"r{n}"), None, circuit("second", open_for_s=9), settings=settings) for n in range(200)]
+
+    assert {(names(plan)[0], plan.propensity) for plan in plans} == {("first", 0.5), ("third", 0.5)}
+    assert {plan.preferred for plan in plans} == {"first", "third"}
+
+
+def test_an_open_champion_is_replaced_by_one_of_the_others_with_a_propensity_of_its_own() -> None:
+    settings = RouteSettings(explore_share=0.2)
+    champion = circuit("first", open_for_s=9)
+
+    plans = [planned(prompt(f"r{n}"), ranking(champion="first"), champion, settings=settings) for n in range(100)]
+
+    assert {(names(plan)[0], plan.propensity) for plan in plans} == {("second", 0.8), ("third", 0.2)}
+
+
+def test_a_decision_says_who_was_chosen_why_and_at_what_price() -> None:
+    asked = prompt()
+    plan = planned(asked, ranking(champion="third"), circuit("first", open_for_s=9))
+
+    decision = rules.decided(asked, plan, NOON)
+
+    assert (decision.chosen, decision.reasons, decision.chain) == ("third", ("champion",), ("third", "second"))
+    assert decision.rejected == {"first": "circuit_open"}
+    assert decision.estimates_usd == pytest.approx({"third": 450e-6, "second": 150e-6})
+
+
+def test_a_decision_that_nobody_may_be_asked_is_recorded_too() -> None:
+    asked = prompt(model="second")
+
+    decision = rules.decided(asked, planned(asked, None, circuit("second", forced=Phase.FORCED_OPEN)), NOON)
+
+    assert (decision.chosen, decision.chain) == (None, ())
+    assert decision.rejected["second"] == "circuit_forced_open"
 
 
 def test_a_share_of_requests_goes_to_challengers_with_its_propensity() -> None:
@@ -148,6 +205,33 @@ def test_a_share_of_requests_goes_to_challengers_with_its_propensity() -> None:
     assert {plan.propensity for plan in exploring} == {0.1}
     assert {plan.propensity for plan in plans if plan not in exploring} == {0.8}
     assert {names(plan)[0] for plan in exploring} == {"second", "third"}
+
+
+def test_the_more_speaks_for_a_challenger_the_more_requests_it_gets() -> None:
+    settings = RouteSettings(explore_share=0.1, explore_most=0.5)
+    names = ["first", "second", "third"]
+
+    def shares(strength: float) -> Mapping[str, float]:
+        promising = replace(standing("second", 0.6), duel=Duel(strength=strength))
+        return rules.shares(names, ranking(promising, standing("third", 0.5), champion="first"), settings)
+
+    assert shares(0.1) == pytest.approx({"first": 0.9, "second": 0.05, "third": 0.05})
+    assert shares(3.0) == pytest.approx({"first": 0.7, "second": 0.225, "third": 0.075})
+    assert shares(99.0) == pytest.approx({"first": 0.5, "second": 0.495, "third": 0.005})
+    assert rules.shares(names, None, settings) == pytest.approx(shares(1.0))
+    assert rules.shares(["first"], None, settings) == {"first": 1.0}
+
+
+def test_requests_explore_as_often_as_their_propensity_says() -> None:
+    known = ranking(replace(standing("second", 0.6), duel=Duel(strength=4.0)), champion="first")
+    settings = RouteSettings(explore_share=0.1)
+
+    plans = [planned(prompt(f"r{n}"), known, settings=settings) for n in range(2000)]
+
+    for name, propensity in {"first": 0.6, "second": 0.32, "third": 0.08}.items():
+        found = [plan for plan in plans if plan.chain[0].name == name]
+        assert {round(plan.propensity, 6) for plan in found} == {propensity}
+        assert len(found) / len(plans) == pytest.approx(propensity, abs=0.04)
 
 
 @pytest.mark.parametrize("strategy", [Strategy.COST_OPTIMIZED, Strategy.SPEED_OPTIMIZED])

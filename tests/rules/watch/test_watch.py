@@ -1,16 +1,14 @@
 """How outcomes and commands move a circuit breaker."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import reduce
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from agents.watch import rules
 from schemas.records import CircuitState, Command, CommandAction, Outcome, Phase
-from streams.circuit import lets_through, milliseconds, outcome, phase
+from streams.circuit import milliseconds, outcome, phase, unwell
 from streams.errors import ProviderRefused, ProviderUnavailable
 from streams.settings import WatchSettings
 from tests.given import NOON
@@ -22,18 +20,21 @@ def at(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-def an_outcome(seconds: float, *, ok: bool = False) -> Outcome:
-    return Outcome(
-        dependency="m", ok=ok, error_code=None if ok else "provider_unavailable", latency_ms=1, at=at(seconds)
-    )
+def an_outcome(seconds: float, *, ok: bool = False, took_s: float = 0.001) -> Outcome:
+    code = None if ok else "provider_unavailable"
+    return Outcome(dependency="m", ok=ok, error_code=code, latency_ms=took_s * 1000, at=at(seconds))
+
+
+def a_refusal(seconds: float) -> Outcome:
+    return replace(an_outcome(seconds, ok=True), error_code="provider_refused")
 
 
 def a_command(action: CommandAction, command_id: str = "c1", subject: str = "m") -> Command:
     return Command(command_id=command_id, subject=subject, action=action, issued_by="ops", reason="test", at=NOON)
 
 
-def after(*seen: Outcome | Command) -> CircuitState:
-    return reduce(lambda state, one: rules.after(state, one, SETTINGS), seen, rules.unwatched("m"))
+def after(*seen: Outcome | Command, settings: WatchSettings = SETTINGS) -> CircuitState:
+    return reduce(lambda state, one: rules.after(state, one, settings), seen, rules.unwatched("m"))
 
 
 OPENED = (an_outcome(0), an_outcome(1), an_outcome(2))
@@ -82,7 +83,8 @@ def test_an_operator_overrules_what_the_circuit_says(action: CommandAction, forc
     state = after(a_command(action), an_outcome(1, ok=True), *OPENED)
 
     assert phase(state, at(5)) is forced
-    assert lets_through(state, at(5), "r") is (forced is Phase.DISABLED)
+    assert (state.phase, state.since, state.reason) == (forced, NOON, f"{action} by ops: test")
+    assert (state.failures, state.opened, state.calls) == (0, 0, "")
 
 
 def test_reset_closes_the_circuit_and_takes_the_override_back() -> None:
@@ -111,7 +113,6 @@ def test_commands_to_cells_are_not_for_us() -> None:
 
 def test_an_unknown_circuit_is_closed() -> None:
     assert phase(None, NOON) is Phase.CLOSED
-    assert lets_through(None, NOON, "r")
 
 
 def test_a_refusal_is_an_outcome_that_opens_nothing() -> None:
@@ -123,40 +124,97 @@ def test_a_refusal_is_an_outcome_that_opens_nothing() -> None:
     assert milliseconds(at(1), at(0)) == 0.0
 
 
-@dataclass
-class Reference:
-    """A breaker as the text books draw it: three states, moved by hand."""
+def test_a_refusal_neither_fails_nor_heals() -> None:
+    """What is wrong with one request says nothing about whom it was sent to, not even that it is well."""
+    between = after(an_outcome(0), an_outcome(1), a_refusal(2))
+    probing = after(*OPENED, a_refusal(40))
 
-    state: str = "closed"
-    failures: int = 0
-    first: float = 0.0
-    until: float = 0.0
-
-    def see(self, seconds: float, *, ok: bool) -> None:
-        if self.state == "open" and seconds >= self.until:
-            self.state = "half_open"
-        if ok:
-            self.state, self.failures = "closed", 0
-            return
-        if self.state == "half_open":
-            self.state, self.until = "open", seconds + SETTINGS.recovery_s
-        elif self.state == "closed":
-            if self.failures == 0 or seconds - self.first > SETTINGS.window_s:
-                self.failures, self.first = 0, seconds
-            self.failures += 1
-            if self.failures >= SETTINGS.failure_threshold:
-                self.state, self.until = "open", seconds + SETTINGS.recovery_s
-
-    def phase(self, seconds: float) -> str:
-        return "half_open" if self.state == "open" and seconds >= self.until else self.state
+    assert (between.failures, between.calls) == (2, "ff")
+    assert phase(after(an_outcome(0), an_outcome(1), a_refusal(2), an_outcome(3)), at(4)) is Phase.OPEN
+    assert phase(probing, at(41)) is Phase.HALF_OPEN
 
 
-@given(st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=60))
-def test_it_behaves_like_the_reference(history: list[tuple[int, bool]]) -> None:
-    reference, state, now = Reference(), rules.unwatched("m"), 0
+def test_a_rate_of_failures_opens_what_is_never_down_for_long() -> None:
+    settings = replace(SETTINGS, min_calls=10, window_calls=20, failure_rate=0.5)
+    flapping = [an_outcome(n, ok=n % 2 == 0) for n in range(10)]
 
-    for pause, ok in history:
-        now += pause
-        reference.see(now, ok=ok)
-        state = rules.after(state, an_outcome(now, ok=ok), SETTINGS)
-        assert [phase(state, at(now + s)) for s in (0, 29, 30)] == [reference.phase(now + s) for s in (0, 29, 30)]
+    assert phase(after(*flapping[:9], settings=settings), at(9)) is Phase.CLOSED
+    state = after(*flapping, settings=settings)
+    assert (phase(state, at(10)), state.reason) == (Phase.OPEN, "5 of 10 calls failed")
+
+
+def test_a_rate_of_slow_calls_opens_too() -> None:
+    settings = replace(SETTINGS, min_calls=5, slow_rate=0.8, slow_call_s=2.0)
+
+    state = after(*[an_outcome(n, ok=True, took_s=3.0 if n else 0.1) for n in range(5)], settings=settings)
+
+    assert (phase(state, at(5)), state.reason) == (Phase.OPEN, "4 of 5 calls were slow")
+    assert (
+        phase(after(*[an_outcome(n, ok=True, took_s=3.0) for n in range(4)], settings=settings), at(5)) is Phase.CLOSED
+    )
+
+
+def test_only_the_newest_calls_count() -> None:
+    settings = replace(SETTINGS, min_calls=4, window_calls=4, failure_rate=0.75)
+    long_ago = [an_outcome(0), an_outcome(1), *[an_outcome(n, ok=True) for n in range(2, 9)]]
+
+    assert after(*long_ago, settings=settings).calls == "...."
+
+
+def test_a_slow_probe_opens_it_again() -> None:
+    settings = replace(SETTINGS, slow_call_s=2.0)
+
+    state = after(*OPENED, an_outcome(40, ok=True, took_s=3.0), settings=settings)
+
+    assert (phase(state, at(41)), state.reason) == (Phase.OPEN, "the probe was slow")
+
+
+def test_what_began_before_the_outage_ended_is_no_probe() -> None:
+    """A call that hung for a minute says nothing about how the dependency is now, whether it ended well or not."""
+    opened = after(*OPENED)
+
+    for late in (an_outcome(40, ok=True, took_s=30), an_outcome(40, took_s=30), an_outcome(10, ok=True)):
+        state = after(*OPENED, late)
+        assert (state.open_until, state.phase, state.opened) == (opened.open_until, Phase.OPEN, 1)
+
+
+def test_a_transition_is_a_record_with_a_new_since() -> None:
+    states = [
+        after(*OPENED[:2]),
+        after(*OPENED),
+        after(*OPENED, an_outcome(33)),
+        after(*OPENED, an_outcome(40, ok=True)),
+    ]
+
+    assert [(state.phase, state.since) for state in states] == [
+        (Phase.CLOSED, None), (Phase.OPEN, at(2)), (Phase.OPEN, at(33)), (Phase.CLOSED, at(40)),
+    ]  # fmt: skip
+    assert [state.reason for state in states[1:]] == ["3 failures in a row", "the probe failed", "the probe did well"]
+
+
+def test_an_outcome_that_comes_again_counts_once() -> None:
+    once = replace(an_outcome(0), outcome_id="m/request-1/0")
+    others = [replace(an_outcome(n), outcome_id=f"m/request-{n}/0") for n in (2, 3)]
+
+    assert after(once, once, others[0], once).failures == 2
+    assert phase(after(once, *others), at(4)) is Phase.OPEN
+
+
+def test_calls_of_one_request_are_told_apart_by_their_start() -> None:
+    calls = [
+        outcome("m", started=at(n), ended=at(n), request_id="r", error=ProviderUnavailable("x")) for n in (0, 0, 1)
+    ]
+
+    assert [one.outcome_id for one in calls] == ["m/r/1795262400000", "m/r/1795262400000", "m/r/1795262401000"]
+    assert outcome("m", started=at(0), ended=at(0), request_id=None).outcome_id is None
+
+
+def test_who_is_unwell_is_spared() -> None:
+    states = {
+        "open": after(*OPENED),
+        "closed": after(OPENED[0]),
+        "forced": after(a_command(CommandAction.FORCE_OPEN)),
+        "disabled": after(a_command(CommandAction.DISABLE)),
+    }
+
+    assert unwell(states) == {"open", "forced"}

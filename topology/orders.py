@@ -1,0 +1,86 @@
+"""Orders of an operator: sent on `commands`, and read back from the topic that repeats the table they change."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from typing import Protocol, TypeVar
+
+from schemas.codec import RecordUndecodable
+from schemas.records import Command
+from schemas.registry import serde
+from streams.settings import Settings
+from streams.topic import Topic
+from topology.contract import open_schemas
+from topology.producing import Outgoing, deliver
+from topology.reading import Decoder, Read, Span, open_reader
+from topology.topics import Topics
+
+
+class Obeying(Protocol):
+    """A row of a table that obeys commands."""
+
+    @property
+    def commands(self) -> Sequence[str]:
+        """Ids of the newest commands obeyed."""
+
+
+R = TypeVar("R", bound=Obeying)
+
+
+async def ordered(command: Command, shown_on: Topic[R], settings: Settings, *, wait_s: float) -> R | None:
+    """Send a command and return the row that obeyed it; None when none had done so in time.
+
+    Raises:
+        StartRefused: no broker answers, or no worker has made the topics yet.
+        DeliveryFailed: the broker did not take the command.
+    """
+    topics = Topics.of(settings.kafka)
+    schemas = await open_schemas(settings.registry, topics)
+    decoder = Decoder(schemas, [shown_on])
+    span = Span(from_beginning=False, follow=True)
+    reader = await open_reader([shown_on.name, topics.commands.name], span, settings.kafka)
+    value = serde(schemas, topics.commands.name, Command).encode(command)
+    await deliver(
+        [Outgoing(topic=topics.commands.name, key=topics.commands.key(command).encode(), value=value)], settings
+    )
+    if wait_s <= 0:
+        return None
+    try:
+        async with asyncio.timeout(wait_s), aclosing(reader.records()) as records:
+            async for found in records:
+                row = await _row(decoder, found, shown_on)
+                if row is not None and command.command_id in row.commands:
+                    return row
+    except TimeoutError:
+        return None
+    return None
+
+
+async def rows(topic: Topic[R], settings: Settings) -> Mapping[str, R]:
+    """Return the newest row of every key of a compacted topic.
+
+    Raises:
+        StartRefused: no broker answers, or the topic does not exist.
+    """
+    decoder = Decoder(await open_schemas(settings.registry, Topics.of(settings.kafka)), [topic])
+    reader = await open_reader([topic.name], Span(from_beginning=True, follow=False), settings.kafka)
+    found: dict[str, R] = {}
+    async with aclosing(reader.records()) as records:
+        async for read in records:
+            row = await _row(decoder, read, topic)
+            name = (read.key or b"").decode("utf-8", "replace")
+            if row is None:
+                found.pop(name, None)
+            else:
+                found[name] = row
+    return dict(sorted(found.items()))
+
+
+async def _row(decoder: Decoder, found: Read, topic: Topic[R]) -> R | None:
+    if found.topic != topic.name:
+        return None
+    try:
+        row: R | None = await decoder.record(found)
+    except RecordUndecodable:
+        return None
+    return row
