@@ -75,13 +75,14 @@ async def test_what_may_pass_is_worth_another_try(case: Case, fault: Fault) -> N
     """One call, one error, and the next call has a whole answer: nothing is left behind on the connection."""
     async with case.model(**QUICK if fault in WAITING else {}) as model, asyncio.timeout(20):
         await heard(model)  # a first call takes an SDK longer than a server is given here
+        before = len(case.server.calls)
         case.server.fail_next(fault)
         said, end = await heard(model)
-        calls = len(case.server.calls)
+        calls = len(case.server.calls) - before
         again = await heard(model) if fault is not Fault.RATE_LIMITED else (ANSWER, None)
 
     assert isinstance(end, ProviderUnavailable)
-    assert calls == 2
+    assert calls == 1
     assert bool(said) == (fault in MID_STREAM or fault in {Fault.MISSHAPEN, Fault.NESTED, Fault.NOT_UTF8, Fault.HUGE})
     assert again[0] == ANSWER
 
@@ -131,7 +132,7 @@ async def test_nobody_there_is_worth_another_try(case: Case) -> None:
     ("headers", "at_least", "at_most"),
     [
         ({"Retry-After": "7"}, 6, 7),
-        ({"Retry-After-Ms": "1500"}, 1, 1.5),
+        ({"Retry-After-Ms": "9500"}, 9, 9.5),
         ({"Retry-After": "86400"}, 1, 86400),
         ({}, 0, 0),
     ],
