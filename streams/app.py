@@ -28,6 +28,7 @@ Tombstone = Callable[[str, Emit], Awaitable[None] | None]
 
 WATCH_S = 1.0
 OVERSLEPT_S = 5.0
+LAG_S = 5.0  # between questions for the ends of partitions
 LOOPBACK = "127.0.0.1:9092"
 REJOIN_S = 10.0  # beyond what is drained at a rebalance; Faust's 60 s hold up the whole group for one member that hangs
 
@@ -129,7 +130,7 @@ class App(faust.App):
         """Stop the unit when something in it has stopped while the broker is there."""
         watchdog = Watchdog(self.runtime.settings.engine.stall_s)
         addresses = (self.runtime.settings.kafka.bootstrap or LOOPBACK).split(",")
-        looked_at = patient_until = monotonic()
+        looked_at = patient_until = lag_at = monotonic()
         while not self.should_stop:
             await self.sleep(WATCH_S)
             now = monotonic()
@@ -137,6 +138,9 @@ class App(faust.App):
                 patient_until = now + self.runtime.settings.engine.stall_s
             looked_at = now
             stalls = self._stalls(watchdog, now)
+            if not self.rebalancing and now >= lag_at:
+                stalls += watchdog.unread(await cast("Consumer", self.consumer).behind(), now)
+                lag_at = now + LAG_S
             if stalls and now > patient_until and await any_answers(addresses):
                 await self.crash(WorkerStalled("; ".join(stalls)))
                 return

@@ -33,6 +33,7 @@ FAUST_VERSION = "0.15.3"
 CHUNK_RECORDS = 128  # taken without giving the loop to anybody else
 IDLE_WAIT_S = 1.0
 MIND_S = 0.5
+ENDS_S = 5.0
 PAUSED_WAIT_S = 0.02  # a fetch that left a full partition out must end soon after there is room again
 
 
@@ -146,6 +147,8 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._room = asyncio.Event()
         self._turned_at: float | None = None
+        self._positioned = False
+        self._seeks = 0
 
     @property
     def engine(self) -> "Engine":
@@ -176,6 +179,16 @@ class Consumer(driver.Consumer):
         return TP(tp.topic, tp.partition)  # a client library's tuple is equal, but Faust asserts its own type
 
     async def perform_seek(self) -> None:
+        """Go to what is committed, as the last step of a recovery.
+
+        Faust lets partitions be fetched before this step, from wherever they stand: a record taken then could be acknowledged over
+        others that were fetched and dropped during the recovery. So none is taken before.
+        """
+        await self._seek_back()
+        self._seeks += 1
+        self._positioned = True
+
+    async def _seek_back(self) -> None:
         """Go back to what is committed; to the beginning where nothing is, which Faust and aiokafka leave wherever it stands."""
         await super().perform_seek()
         fresh = [tp for tp in self.assignment() if tp.topic in self.engine.stages and not self._read_offset[tp]]
@@ -205,22 +218,29 @@ class Consumer(driver.Consumer):
             self._room.clear()
             await self.wait(self._room.wait(), timeout=PAUSED_WAIT_S)
             return
+        seeks = self._seeks
         records, active = await self._wait_next_records(PAUSED_WAIT_S if self._buffered_partitions else IDLE_WAIT_S)
         if not self.flow_active:
             # What was just fetched belongs to an assignment that is over: read again from the last commit.
-            await self.perform_seek()
+            await self._seek_back()
             return
-        generation = self.app.consumer_generation_id
+        generation, skipped = self.app.consumer_generation_id, False
         for tp, batch in (records or {}).items():
-            if active is not None and tp not in active and tp not in self._buffered_partitions:
+            of_stage = tp.topic in self.engine.stages
+            if (of_stage and not (self._positioned and seeks == self._seeks)) or (
+                active is not None and tp not in active and tp not in self._buffered_partitions
+            ):
+                skipped = skipped or of_stage
                 continue
-            if tp.topic in self.engine.stages:
+            if of_stage:
                 await self._take_batch(TopicPartition(tp.topic, tp.partition), batch, generation)
             else:
                 await self._pass_on(tp, batch)
             if not self._still(generation):
                 return
             self._read_offset[tp] = batch[-1].offset
+        if skipped:
+            await self._seek_back()
         await asyncio.sleep(0)
 
     async def _take_batch(self, tp: TopicPartition, batch: Sequence[Received], generation: int) -> None:
@@ -260,6 +280,23 @@ class Consumer(driver.Consumer):
         """Return, per partition, the offset that is committed."""
         return {TopicPartition(tp.topic, tp.partition): offset or 0 for tp, offset in self._committed_offset.items()}
 
+    async def behind(self) -> dict[TopicPartition, int]:
+        """Return the position of each partition that has records beyond it and none under way; nothing when the broker is silent."""
+        held = self.engine.held()
+        idle = [tp for tp in self.assignment() if tp.topic in self.engine.stages and TopicPartition(*tp) not in held]
+        if not idle:
+            return {}
+        try:
+            async with asyncio.timeout(ENDS_S):
+                ends = await self._thread.highwaters(*(aiokafka.TopicPartition(tp.topic, tp.partition) for tp in idle))
+                return {
+                    TopicPartition(tp.topic, tp.partition): position
+                    for tp, end in ends.items()
+                    if (position := await self._thread.position(tp)) is not None and position < end
+                }
+        except (KafkaError, IllegalStateError, TimeoutError):
+            return {}
+
     def uncommitted(self) -> dict[TopicPartition, int]:
         """Return, per partition, how many records are done and confirmed but not committed."""
         found = {}
@@ -275,6 +312,7 @@ class Consumer(driver.Consumer):
         Nothing can be finished once the partitions may be another worker's.
         """
         self.stop_flow()
+        self._positioned = False
         if not self.engine.lease.held:
             log.warning("the group has given the partitions away meanwhile; what is under way is dropped")
         elif await self.engine.drain(self.engine.settings.engine.drain_s):

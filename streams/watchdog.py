@@ -23,6 +23,7 @@ class Watchdog:
         self._patience_s = patience_s
         self._since: dict[TopicPartition, tuple[int, float]] = {}
         self._progress: tuple[object, float] | None = None
+        self._unread: dict[TopicPartition, tuple[int, float]] = {}
 
     def look(
         self, committed: Mapping[TopicPartition, int], uncommitted: Mapping[TopicPartition, int], now_s: float
@@ -53,6 +54,23 @@ class Watchdog:
             silences_s: what should happen all the time -> seconds since it last did.
         """
         return [f"{sign} for {silence:.0f} s" for sign, silence in silences_s.items() if silence >= self._patience_s]
+
+    def unread(self, behind: Mapping[TopicPartition, int], now_s: float) -> list[str]:
+        """Return one sentence per partition that has records of which none is taken.
+
+        Args:
+            behind: position of each partition that has records beyond it and none under way.
+            now_s: monotonic seconds.
+        """
+        self._unread = {
+            tp: self._unread[tp] if tp in self._unread and self._unread[tp][0] == position else (position, now_s)
+            for tp, position in behind.items()
+        }
+        return [
+            f"{tp.topic}-{tp.partition}: there are records after {position} but none was taken for {now_s - since:.0f} s"
+            for tp, (position, since) in self._unread.items()
+            if now_s - since >= self._patience_s
+        ]
 
     def stuck(self, progress: object, now_s: float) -> list[str]:
         """Return a sentence when a rebalance makes no progress.

@@ -54,6 +54,16 @@ def test_a_rebalance_is_stuck_only_without_any_progress() -> None:
     assert watchdog.stuck((1, 5), 161.0) == []
 
 
+def test_records_of_which_none_is_taken_are_reported_and_any_progress_starts_the_patience_anew() -> None:
+    watchdog = Watchdog(30.0)
+
+    assert watchdog.unread({TEXTS: 5}, 100.0) == []
+    assert watchdog.unread({TEXTS: 6}, 129.0) == []
+    assert watchdog.unread({}, 140.0) == []
+    assert watchdog.unread({TEXTS: 6}, 150.0) == []
+    assert len(watchdog.unread({TEXTS: 6}, 180.0)) == 1
+
+
 async def test_a_knock_tells_whether_any_broker_takes_connections() -> None:
     async with await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
