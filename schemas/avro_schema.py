@@ -48,6 +48,8 @@ PUBLISHED: tuple[type, ...] = (
     records.Replay,
     records.ReplayedRequest,
     records.RecordedAnswer,
+    records.Effect,
+    records.Redrive,
 )
 """Every record that is the value of a topic or a table."""
 

@@ -91,6 +91,14 @@ class Phase(StrEnum):
     DISABLED = "disabled"
 
 
+class EffectState(StrEnum):
+    """How far a call of the outside has come, as far as its log knows."""
+
+    BEGUN = "begun"
+    DONE = "done"
+    FAILED = "failed"
+
+
 class CommandAction(StrEnum):
     """What an operator can order."""
 
@@ -407,6 +415,23 @@ class Answer:
     canary: Annotated[str, "Word that must never appear in an answer"]
     pack_version: Annotated[str | None, "Version of the DataForge pack"] = None
     degradations: Annotated[tuple[str, ...], "What could not be had so far"] = ()
+    maybe_repeated: Annotated[
+        bool,
+        "True when a worker died between asking a model and noting it: the model may have been asked, and paid, twice",
+    ] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """Topic `effects`, key effect_id: what a stage did outside for one record, so that it is not done twice."""
+
+    origin: Annotated[Origin, "Who asked"]
+    effect_id: Annotated[str, "`<request or feedback id>/<stage>`"]
+    state: Annotated[EffectState, "begun before the call, done or failed after it"]
+    at: Annotated[datetime, "When this was noted"]
+    epochs: Annotated[int, "Epochs of the token stream that are used up"] = 0
+    maybe_repeated: Annotated[bool, "True when an earlier call was begun and its end is not known"] = False
+    answer: Annotated[Answer | None, "What the model said, to be published again"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -511,6 +536,7 @@ class Result:
     output_tokens: Annotated[int, "Tokens of the answer"] = 0
     cost_usd: Annotated[float, "Price of the model call"] = 0.0
     latency_ms: Annotated[float, "Duration of the model call"] = 0.0
+    maybe_repeated: Annotated[bool, "True when the model may have been asked, and paid, twice"] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -750,3 +776,18 @@ class RecordedAnswer:
     error_code: Annotated[str | None, "Code of the failure; none for an answer"] = None
     error: Annotated[str, "What the provider said when it failed"] = ""
     at: Annotated[datetime, "When it was recorded"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redrive:
+    """Topic `redrives`, key letter_id: an operator sent a dead letter back to where it came from."""
+
+    letter_id: Annotated[str, "`partition@offset` of the letter on `dead-letters`"]
+    topic: Annotated[str, "Topic it was sent back to"]
+    error_code: Annotated[str, "Why it had failed"]
+    stage: Annotated[str, "Stage that had given it up"]
+    redrives: Annotated[int, "How often the record has been sent back, this time included"]
+    forced: Annotated[bool, "True when it was sent although it was expected to fail the same way"] = False
+    issued_by: Annotated[str, "Who sent it"]
+    reason: Annotated[str, "Why, in the operator's words"] = ""
+    at: Annotated[datetime, "When"]

@@ -1,6 +1,8 @@
 """What a failed record leaves behind: the dead letter's headers and the request's terminal result."""
 
 from datetime import datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 
 from schemas.ids import result_id
 from schemas.records import ErrorReport, Origin, Result, Status
@@ -13,6 +15,8 @@ STREAMS = "__streams.errors."
 FORGESTREAM = "forgestream."
 ATTEMPTS = f"{FORGESTREAM}attempts"
 FIRST_FAILED_AT = f"{FORGESTREAM}first-failed-at"
+REDRIVES = f"{FORGESTREAM}redrives"
+CODE_VERSION = f"{FORGESTREAM}version"
 LONGEST_MESSAGE = 2_000
 LONGEST_STACK = 16_000
 LONGEST_COUNT = 9  # digits; the header is whatever a producer wrote
@@ -28,8 +32,7 @@ def dead_letter_headers(
     """
     value = received.value or b""
     has_schema = len(value) >= SCHEMA_PREFIX_BYTES and value[0] == 0
-    before = header(received.headers, ATTEMPTS)
-    attempts += int(before) if before is not None and before.isdigit() and len(before) <= LONGEST_COUNT else 0
+    attempts += counted(header(received.headers, ATTEMPTS))
     found = {
         f"{STREAMS}exception": type(error.__cause__ or error).__name__,
         f"{STREAMS}message": _bounded(error.message, LONGEST_MESSAGE),
@@ -39,6 +42,7 @@ def dead_letter_headers(
         f"{STREAMS}offset": str(received.offset),
         f"{FORGESTREAM}stage": stage,
         f"{FORGESTREAM}error-code": error.code,
+        CODE_VERSION: code_version(),
         ATTEMPTS: str(attempts),
         FIRST_FAILED_AT: (header(received.headers, FIRST_FAILED_AT) or at.isoformat().encode()).decode(
             "utf-8", "replace"
@@ -47,6 +51,20 @@ def dead_letter_headers(
     }
     kept = [(name, content) for name, content in received.headers if name not in found]
     return kept + [(name, text.encode("utf-8", "replace")) for name, text in found.items()]
+
+
+def counted(content: bytes | None) -> int:
+    """Return the number in a header that counts; 0 when it is none, for it is whatever a producer wrote."""
+    return int(content) if content is not None and content.isdigit() and len(content) <= LONGEST_COUNT else 0
+
+
+@cache
+def code_version() -> str:
+    """Return the version of the code that runs; empty in a tree that is not installed."""
+    try:
+        return version("forgestream")
+    except PackageNotFoundError:
+        return ""
 
 
 def failed_result(origin: Origin, error: PipelineError, at: datetime) -> Result:

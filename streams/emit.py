@@ -23,3 +23,6 @@ class Emit(Protocol):
         True when the record was handled or given up, its outputs being on their way; False when it was not and will be
         read again, here or by another worker.
         """
+
+    async def confirmed(self, topic: Topic[S], record: S) -> None:
+        """Send at once and return when the broker has it: for what must be known before the next step is taken."""

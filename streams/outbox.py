@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from streams.errors import RecordInvalid
-from streams.producer import Headers
+from streams.producer import Headers, OnDelivery
 from streams.scope import Scope
 from streams.topic import Topic
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 STAGE_HEADER = "forgestream-stage"
 SENT_AT_HEADER = "forgestream-sent-at"
+BY_KEY = -1  # the partitioner's choice
+
+
+Output = tuple[str, bytes | None, bytes, int, bool]  # topic, key, value, partition, whether it passes through
 
 
 class Outbox:
@@ -25,7 +29,7 @@ class Outbox:
     def __init__(self, engine: "Engine", scope: Scope) -> None:
         self._engine = engine
         self._scope = scope
-        self._held: list[tuple[str, bytes | None, bytes, bool]] = []
+        self._held: list[Output] = []
 
     def __call__(self, topic: Topic[S], record: S) -> None:
         """Send `record` once the handler has returned.
@@ -44,23 +48,38 @@ class Outbox:
         """Call `callback` when nothing more will be tried with this record here."""
         self._scope.at_end.append(callback)
 
+    async def confirmed(self, topic: Topic[S], record: S) -> None:
+        """Send `record` at once and return when the broker has it; an unconfirmed one stops the worker, as any other."""
+        slot, stored = self._scope.slot, self._engine.loop.create_future()
+
+        def delivered(error: object, message: object) -> None:
+            slot.delivered(error, message)
+            if error is None and not stored.done():
+                stored.set_result(None)
+
+        self._produce([self._encoded(topic, record)], delivered)
+        await stored
+
     def send(self) -> None:
         """Send everything held."""
         if self._held:
             self._produce(self._held)
             self._held = []
 
-    def _encoded(self, topic: Topic[Any], record: Any) -> tuple[str, bytes | None, bytes, bool]:  # noqa: ANN401 - of the topic's type
+    def _encoded(self, topic: Topic[Any], record: Any) -> Output:  # noqa: ANN401 - of the topic's type
         value = self._engine.serde(topic).encode(record)
         if len(value) > topic.max_message_bytes:
             raise RecordInvalid(
                 f"a record of {len(value):,} bytes is too large for topic {topic.name} ({topic.max_message_bytes:,} allowed)",
             )
+        received = self._scope.slot.received
         if topic.record is bytes:
-            return topic.name, self._scope.slot.received.key, value, True
-        return topic.name, topic.key(record).encode(), value, False
+            return topic.name, received.key, value, BY_KEY, True
+        partition = received.partition if topic.beside_source else BY_KEY
+        return topic.name, topic.key(record).encode(), value, partition, False
 
-    def _produce(self, outputs: list[tuple[str, bytes | None, bytes, bool]]) -> None:
+    def _produce(self, outputs: list[Output], on_delivery: OnDelivery | None = None) -> None:
+        """Hand outputs to the producer; somebody waits for them when there is an `on_delivery`."""
         slot = self._scope.slot
         received = slot.received
         stamped: Headers = ()
@@ -68,16 +87,18 @@ class Outbox:
         produce = self._engine.producer.produce
         unsent = len(outputs)
         try:
-            for name, key, value, passes_through in outputs:
+            for name, key, value, partition, passes_through in outputs:
                 if not passes_through and not stamped:
                     stamped = self._headers()
                 produce(
                     name,
                     value,
                     key,
-                    on_delivery=slot.delivered,
+                    on_delivery=on_delivery or slot.delivered,
                     headers=received.headers if passes_through else stamped,
                     timestamp_ms=received.timestamp,
+                    partition=partition,
+                    awaited=on_delivery is not None,
                 )
                 unsent -= 1
         finally:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from schemas.records import Chunk, Domain, Feedback
+from schemas.records import Chunk, Domain, Effect, Feedback
 
 Vector = tuple[float, ...]
 
@@ -96,6 +96,7 @@ class ModelSpec:
     id: str = ""
     tier: str = "standard"
     capabilities: frozenset[str] = frozenset()
+    repeatable: bool = False  # asking again costs nobody anything and says the same: no call waits for its log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,3 +153,13 @@ class FeedbackSink(Protocol):
             DataForgeUnavailable: try later.
             DataForgeRefused: never will be taken.
         """
+
+
+class EffectMemory(Protocol):
+    """What was done outside for records of the partition at hand, by this worker and by those before it."""
+
+    async def find(self, effect_id: str) -> Effect | None:
+        """Return what is known of an effect; the first look at a partition waits until its log has been read."""
+
+    def keep(self, effect: Effect) -> None:
+        """Remember an effect that has just been written to the log."""

@@ -19,6 +19,7 @@ Outgoing = tuple[str, bytes | None, bytes | None, int, OnDelivery, OnDelivery, i
 log = logging.getLogger("forgestream.producer")
 
 POLL_S = 0.005
+AWAITED_POLL_S = 0.001  # while a handler waits for a delivery
 ENVELOPE_BYTES = 64 * 1024  # key, headers and batch around the largest value a stage may send
 MESSAGE_MAX_BYTES = 16 * 1024 * 1024 + ENVELOPE_BYTES
 
@@ -36,8 +37,12 @@ class Producer(Protocol):
         headers: Headers,
         timestamp_ms: int = 0,
         partition: int = -1,
+        awaited: bool = False,
     ) -> None:
-        """Send one record. `on_delivery(error, message)` is called on the loop, `error` None when the broker has confirmed it."""
+        """Send one record. `on_delivery(error, message)` is called on the loop, `error` None when the broker has confirmed it.
+
+        It is called sooner when somebody waits for it (`awaited`).
+        """
 
 
 def connection(kafka: KafkaSettings) -> dict[str, str]:
@@ -79,6 +84,7 @@ class LibrdkafkaProducer:
         self._waiting: deque[Outgoing] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._awaited = 0
 
     def produce(
         self,
@@ -90,8 +96,11 @@ class LibrdkafkaProducer:
         headers: Headers,
         timestamp_ms: int = 0,
         partition: int = -1,
+        awaited: bool = False,
     ) -> None:
         """Send one record; when the local queue is full it waits its turn, in order."""
+        if awaited:
+            on_delivery = self._hurried(on_delivery)
         outgoing = (topic, value, key, partition, on_delivery, on_delivery, timestamp_ms, list(headers))
         if self._waiting or not self._takes(outgoing):
             self._waiting.append(outgoing)
@@ -127,10 +136,23 @@ class LibrdkafkaProducer:
             outgoing[5](error, None)
         return True
 
+    def _hurried(self, on_delivery: OnDelivery) -> OnDelivery:
+        """Look for reports more often until this one is there."""
+
+        def delivered(error: object, message: object) -> None:
+            self._awaited -= 1
+            on_delivery(error, message)
+
+        if not self._awaited and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._awaited += 1
+        return delivered
+
     def _arm(self) -> None:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(POLL_S, self._tick)
+        self._timer = self._loop.call_later(AWAITED_POLL_S if self._awaited else POLL_S, self._tick)
 
     def _tick(self, *, rearm: bool = True) -> None:
         self._timer = None

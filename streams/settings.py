@@ -108,6 +108,12 @@ class EngineSettings:
         why="Faust buffers 4,096 events per agent whatever their size",
     )
     in_flight_mb: float = setting(32.0, "Most bytes under way per partition", unit="MiB", least=0.1)
+    effects_mb: float = setting(
+        16.0,
+        "Most MiB of remembered effects (answers, above all) per partition; the oldest are forgotten first",
+        unit="MiB",
+        least=0.1,
+    )
     commit_interval_s: float = setting(
         0.5, "Time between offset commits", unit="s", least=0.05, why="Faust's 2.8 s repeats more work after a kill"
     )

@@ -30,3 +30,4 @@ class Topic(Generic[R]):
     compacted: bool = False
     ends_request: bool = False  # a record that fails here gets a terminal result from the guard
     max_message_bytes: int = 1_048_576
+    beside_source: bool = False  # a record goes to the partition of the record it was made for, whatever its key

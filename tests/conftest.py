@@ -4,9 +4,14 @@ import os
 import uuid
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.clock import FixedClock
+
+# A busy machine is slow at times; what hangs meets the time-out of the test.
+hypothesis.settings.register_profile("busy", deadline=None)
+hypothesis.settings.load_profile("busy")
 
 
 @pytest.fixture

@@ -57,11 +57,14 @@ class Deployment:
         """Return the number of the question a result belongs to."""
         return int(self._results.decode(value).origin.correlation_id)
 
+    def every_result(self, cluster: Cluster) -> Iterable[Result]:
+        """Yield every result, repeated ones too."""
+        return (self._results.decode(stored.value) for stored in cluster.read(self.topics.results.name))
+
     def results(self, cluster: Cluster) -> Mapping[str, set[tuple[str, str]]]:
         """Return every distinct (result id, status) by request id."""
         found: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
-        for stored in cluster.read(self.topics.results.name):
-            result = self._results.decode(stored.value)
+        for result in self.every_result(cluster):
             found[result.origin.request_id].add((result.result_id, result.status))
         return found
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from streams.settings import Settings
 from streams.topic import Topic
 from topology.graph import attach_unit
-from topology.outside import Port, unconnected, views
+from topology.outside import Port, looked_up, unconnected
 from topology.topics import ENGINE, OPERATORS, PRODUCERS, Topics
 from topology.units import Unit, group
 
@@ -50,7 +50,7 @@ class Diagram:
 
     def viewers(self, topic: Topic[Any]) -> tuple[StageNode, ...]:
         """Return the stages that see the newest record of every key of the topic."""
-        ports = [port for port, viewed in views(self.topics).items() if viewed is topic]
+        ports = [port for port, viewed in looked_up(self.topics).items() if viewed is topic]
         return tuple(stage for stage in self.stages if set(ports) & set(stage.uses))
 
     def connected(self) -> tuple[Topic[Any], ...]:
@@ -181,11 +181,10 @@ def topic_rows(diagram: Diagram) -> Iterator[Sequence[str]]:
 
 def kept(topic: Topic[Any]) -> str:
     """Return how long the broker keeps a record, in words."""
-    if topic.compacted:
-        return "newest per key"
     if topic.retention is None:
-        return "for ever"
-    return f"{topic.retention.days} day{'s' if topic.retention.days > 1 else ''}"
+        return "newest per key" if topic.compacted else "for ever"
+    days = f"{topic.retention.days} day{'s' if topic.retention.days > 1 else ''}"
+    return f"newest per key, {days}" if topic.compacted else days
 
 
 def _topic_as_json(diagram: Diagram, topic: Topic[Any]) -> Mapping[str, Any]:

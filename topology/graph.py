@@ -34,7 +34,8 @@ def attach_unit(unit: Unit, app: App, topics: Topics, outside: Outside, settings
         compose.attach(app, reads=topics.contexts, writes=topics.prompts, tokenizer=outside.tokenizer,
                        window_tokens=outside.window_tokens, settings=settings.compose)
         route.attach(app, reads=topics.prompts, writes=topics.answers, tokens=topics.tokens, decisions=topics.decisions,
-                     outcomes=topics.outcomes, models=outside.models, champions=outside.champions, circuits=outside.circuits, clock=outside.clock,
+                     outcomes=topics.outcomes, effects=topics.effects, memory=outside.effects, models=outside.models,
+                     champions=outside.champions, circuits=outside.circuits, clock=outside.clock,
                      settings=settings.route)
         evaluate.attach(app, reads=topics.answers, writes=topics.evaluations, verdicts=topics.verdicts, settings=settings.evaluate)
         publish.attach(app, reads=topics.evaluations, results=topics.results, feedback=topics.feedback,
@@ -48,7 +49,8 @@ def attach_unit(unit: Unit, app: App, topics: Topics, outside: Outside, settings
         index.attach(app, reads=topics.knowledge, invalidations=topics.invalidations, encoder=outside.encoder,
                      store=outside.store, clock=outside.clock, settings=settings.index)
         if outside.feedback_sink is not None:
-            deliver.attach(app, reads=topics.feedback, outcomes=topics.outcomes, sink=outside.feedback_sink, clock=outside.clock)
+            deliver.attach(app, reads=topics.feedback, outcomes=topics.outcomes, effects=topics.effects, memory=outside.effects,
+                           sink=outside.feedback_sink, clock=outside.clock)
         # not beside rank: of the stages of one unit only one may read a topic, and both obey commands
         watch.attach(app, reads=topics.outcomes, commands=topics.commands, writes=topics.circuit_states, settings=settings.watch)
 

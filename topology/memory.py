@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
 
 from schemas.registry import SchemaSource, serde
 from streams.app import App
+from streams.effects import Effects
 from streams.engine import Runtime
 from streams.errors import DeliveryFailed
 from streams.lanes import TopicPartition
@@ -27,7 +28,7 @@ from streams.tracing import Tracing
 from streams.views import View
 from topology.contract import open_schemas
 from topology.graph import attach_unit
-from topology.memory_logs import MemoryLogs, MemoryProducer, Stored
+from topology.memory_logs import MemoryEffectLog, MemoryLogs, MemoryProducer, Stored
 from topology.outside import Outside, views
 from topology.topics import Topics
 from topology.units import Unit
@@ -74,7 +75,7 @@ class MemoryPipeline:
 
     Args:
         settings: as for a worker; only the broker is not asked.
-        outside: the ports; views are put in here.
+        outside: the ports; what repeats topics is put in here.
         clock: the clock of `outside`. Pauses between tries pass on it at once.
         chance: chooses among the possible moves, and so finds other interleavings; outputs first when absent.
         units: the units that run.
@@ -115,6 +116,11 @@ class MemoryPipeline:
             followers[stored.topic].apply(stored.key, stored.value) if stored.topic in followers else None
         )
         ports: dict[str, Any] = dict(shown)
+        ports["effects"] = Effects(
+            MemoryEffectLog(self.logs, self.topics.effects.name),
+            self._serde(self.topics.effects),
+            self._settings.engine,
+        )
         self._outside = replace(self._outside, **ports)
         for unit in self.committed:
             app = self._boot(unit)
@@ -177,9 +183,14 @@ class MemoryPipeline:
         for unit in units or tuple(self._processes):
             self.committed[unit].update(self._processes[unit].app.engine.watermarks())
 
-    def crash(self, unit: Unit) -> None:
-        """Kill a unit and start it again: its outputs not yet stored are lost, what it had not committed is read again."""
+    def crash(self, unit: Unit, *, lands: bool = False) -> None:
+        """Kill a unit and start it again: what it had not committed is read again.
+
+        Its outputs not yet stored are lost, or with `lands` are stored although nobody lives to hear of it.
+        """
         process = self._processes[unit]
+        while lands and process.producer.ready:
+            process.producer.store_next()
         process.producer.dead = True
         process.app.engine.drop_all()
         self._boot(unit)

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from streams.lanes import TopicPartition
@@ -87,6 +87,7 @@ class MemoryProducer:
         headers: Headers,
         timestamp_ms: int = 0,
         partition: int = -1,
+        awaited: bool = False,  # noqa: ARG002 - of no meaning here
     ) -> None:
         """Send one record; it is stored by a later move."""
         if not self.dead:
@@ -106,3 +107,19 @@ class MemoryProducer:
         else:
             self.logs.append(topic, key, value, headers, timestamp_ms, partition)
             on_delivery(None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEffectLog:
+    """The topic `effects` in lists, in chunks of `chunk` records."""
+
+    logs: MemoryLogs
+    topic: str
+    chunk: int = 8
+
+    async def newest(self, partition: int) -> AsyncGenerator[Sequence[tuple[bytes | None, bytes | None]], None]:
+        """Yield the records of a partition in chunks, the newest chunk first, each in order of offset."""
+        lines = [(stored.key, stored.value) for stored in self.logs.of(self.topic) if stored.partition == partition]
+        while lines:
+            yield lines[-self.chunk :]
+            del lines[-self.chunk :]

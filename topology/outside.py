@@ -12,7 +12,7 @@ from streams.clients.models.registry import models_of
 from streams.clients.providers import Lifecycle, encoder_of, sink_of, store_of
 from streams.clock import SystemClock
 from streams.language import Analyst
-from streams.ports import ChunkStore, Clock, Encoder, FeedbackSink, Model, Tokenizer
+from streams.ports import ChunkStore, Clock, EffectMemory, Encoder, FeedbackSink, Model, Tokenizer
 from streams.settings import Settings
 from streams.speech import Decoder, Recognizer, SpeechEngine
 from streams.topic import Topic
@@ -40,6 +40,7 @@ class Outside:
     analyst: Analyst
     champions: Mapping[str, Ranking]
     circuits: Mapping[str, CircuitState]
+    effects: EffectMemory
 
 
 class Port:
@@ -62,6 +63,11 @@ def views(topics: Topics) -> Mapping[str, Topic[Any]]:
     return {"champions": topics.standings, "circuits": topics.circuit_states}
 
 
+def looked_up(topics: Topics) -> Mapping[str, Topic[Any]]:
+    """Return every port through which a stage knows a topic that it does not read record by record."""
+    return {**views(topics), "effects": topics.effects}
+
+
 def unconnected() -> Outside:
     """Return an outside in which every port is an empty one of its own."""
     ports: dict[str, Any] = {declared.name: Port(declared.name) for declared in fields(Outside)}
@@ -77,7 +83,7 @@ async def open_outside(
     cache_dir: Path,
     tell: Tell,
 ) -> AsyncIterator[Outside]:
-    """Load what the ports in `uses` need, all at the same time, and close it at the end. Views are connected later.
+    """Load what the ports in `uses` need, all at the same time, and close it at the end. What repeats topics is connected later.
 
     Raises:
         StartRefused: a model is missing, a store cannot be opened.

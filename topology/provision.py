@@ -16,11 +16,12 @@ from topology.cluster import Cluster, ExistingTopic, TopicPlan
 
 POLL_S = 0.1
 CHANGELOG_BYTES = 1024 * 1024
+SEGMENTS_PER_RETENTION = 24
 
 
 def plan_of(topic: Topic[Any], kafka: KafkaSettings) -> TopicPlan:
     """Return how the broker must keep a declared topic."""
-    kept = _compact() if topic.compacted else _delete_after(topic.retention)
+    kept = _compact(topic.retention) if topic.compacted else _delete_after(topic.retention)
     return TopicPlan(
         name=topic.name,
         partitions=topic.partitions,
@@ -75,7 +76,7 @@ def differences(
                 f"must have as many, so delete it or set FORGESTREAM_KAFKA_PARTITIONS={topic.partitions}"
             )
         wanted, policy = plan.config["cleanup.policy"], configs.get(plan.name, {}).get("cleanup.policy")
-        if policy is not None and policy != wanted:
+        if policy is not None and set(policy.split(",")) != set(wanted.split(",")):
             yield f"topic `{plan.name}` has cleanup.policy={policy} where {wanted} is needed: alter its configuration"
 
 
@@ -91,8 +92,16 @@ async def _awaited(cluster: Cluster, names: Collection[str], timeout_s: float) -
         await asyncio.sleep(POLL_S)
 
 
-def _compact() -> Mapping[str, str]:
-    return {"cleanup.policy": "compact"}
+def _compact(retention: timedelta | None = None) -> Mapping[str, str]:
+    """Keep the newest record of each key; with a retention not even that, in segments small enough to be deleted in time."""
+    if retention is None:
+        return {"cleanup.policy": "compact"}
+    kept_ms = int(retention.total_seconds() * 1000)
+    return {
+        "cleanup.policy": "compact,delete",
+        "retention.ms": str(kept_ms),
+        "segment.ms": str(kept_ms // SEGMENTS_PER_RETENTION),
+    }
 
 
 def _delete_after(retention: timedelta | None) -> Mapping[str, str]:

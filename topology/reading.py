@@ -105,6 +105,23 @@ async def open_reader(names: Collection[str], span: Span, kafka: KafkaSettings) 
     return Reader(starts, kafka, follow=span.follow)
 
 
+async def open_at(name: str, partition: int, offset: int, kafka: KafkaSettings) -> Reader | None:
+    """Return a reader that begins at one record; None when the topic does not hold it.
+
+    Raises:
+        BrokerUnreachable: no broker answers.
+        StartRefused: the topic does not exist.
+    """
+    cluster = Cluster(kafka)
+    existing = await cluster.topics()
+    if name not in existing:
+        raise StartRefused(f"there is no topic {name} on {kafka.bootstrap}; see `forgestream topics`")
+    first, end = (await cluster.offsets([existing[name]])).get((name, partition), (0, 0))
+    if not first <= offset < end:
+        return None
+    return Reader([TopicPartition(name, partition, offset)], kafka, follow=False)
+
+
 class Decoder:
     """Turns what was read into records; asks the registry for schemas it does not know."""
 
@@ -120,15 +137,23 @@ class Decoder:
         Raises:
             RecordUndecodable: the bytes are no record of the topic.
         """
-        if found.value is None:
+        return await self.record_of(found.topic, found.value)
+
+    async def record_of(self, topic: str, value: bytes | None) -> Any:  # noqa: ANN401 - of the topic's type
+        """Return the record that some bytes would be on a topic.
+
+        Raises:
+            RecordUndecodable: they would be none.
+        """
+        if value is None:
             return None
-        decode = self._serdes[found.topic].decode
+        decode = self._serdes[topic].decode
         try:
-            return decode(found.value)
+            return decode(value)
         except SchemaUnknown as unknown:
             try:
                 await self._schemas.fetch(unknown.schema_id)
-                return decode(found.value)
+                return decode(value)
             except (SchemaUnknown, RegistryUnavailable) as still:
                 raise RecordUndecodable(str(still)) from still
 

@@ -14,6 +14,7 @@ from schemas.records import (
     Command,
     Context,
     Decision,
+    Effect,
     Embedding,
     Evaluation,
     Feedback,
@@ -24,6 +25,7 @@ from schemas.records import (
     Prompt,
     Proposal,
     Ranking,
+    Redrive,
     Request,
     Result,
     SophiaProposal,
@@ -47,6 +49,7 @@ DAY = timedelta(days=1)
 WEEK = timedelta(days=7)  # what a replay can read again
 MONTH = timedelta(days=30)  # what a person looks for after the fact, or an outage must not lose
 MESSAGE_BYTES = 1024 * 1024  # Kafka's own default
+EFFECT_BYTES = MESSAGE_BYTES + 64 * 1024  # the largest answer, and who asked
 DOCUMENT_BYTES = 4 * 1024 * 1024
 DEAD_LETTER_BYTES = DOCUMENT_BYTES + 256 * 1024  # the largest input, its headers and a stack trace
 
@@ -82,6 +85,7 @@ class Topics:
     answers: Topic[Answer]
     tokens: Topic[TokenEvent]
     outcomes: Topic[Outcome]
+    effects: Topic[Effect]
     evaluations: Topic[Evaluation]
     verdicts: Topic[Verdict]
     results: Topic[Result]
@@ -95,6 +99,7 @@ class Topics:
     usage: Topic[Usage]
     alerts: Topic[Alert]
     dead_letters: Topic[bytes]
+    redrives: Topic[Redrive]
 
     @classmethod
     def of(cls, kafka: KafkaSettings) -> "Topics":
@@ -163,6 +168,18 @@ class Topics:
                 "Calls of outside systems, for their circuits",
                 key=lambda outcome: outcome.dependency,
                 key_name="dependency",
+            ),
+            effects=declare.topic(
+                "effects",
+                Effect,
+                "route",
+                "What was done outside, so that it is not done twice",
+                key=lambda effect: effect.effect_id,
+                key_name="request or feedback id, / stage",
+                retention=DAY,
+                compacted=True,
+                max_message_bytes=EFFECT_BYTES,
+                beside_source=True,
             ),
             evaluations=declare.request(
                 "evaluations", Evaluation, "evaluate", "Answers with their scores", ends_request=True
@@ -254,6 +271,15 @@ class Topics:
                 retention=MONTH,
                 max_message_bytes=DEAD_LETTER_BYTES,
             ),
+            redrives=declare.topic(
+                "redrives",
+                Redrive,
+                OPERATORS,
+                "Which dead letters were sent back, by whom and why",
+                key=lambda redrive: redrive.letter_id,
+                key_name="letter_id",
+                retention=MONTH,
+            ),
         )
 
     def __iter__(self) -> Iterator[Topic[Any]]:
@@ -291,12 +317,13 @@ class _Declare:
         *,
         key: Callable[[R], str],
         key_name: str,
-        retention: timedelta | None = WEEK,
+        retention: timedelta | None = None,
         compacted: bool = False,
         ends_request: bool = False,
         max_message_bytes: int = MESSAGE_BYTES,
+        beside_source: bool = False,
     ) -> Topic[R]:
-        """Declare a topic."""
+        """Declare a topic; it is kept for a week, or as the newest record of each key, unless it says for how long."""
         return Topic(
             name=f"{self.kafka.topic_prefix}{name}",
             record=record,
@@ -305,10 +332,11 @@ class _Declare:
             owner=owner,
             partitions=self.kafka.partitions,
             doc=doc,
-            retention=None if compacted else retention,
+            retention=retention or (None if compacted else WEEK),
             compacted=compacted,
             ends_request=ends_request,
             max_message_bytes=max_message_bytes,
+            beside_source=beside_source,
         )
 
     def request(

@@ -8,10 +8,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from schemas.records import Effect
 from schemas.registry import SchemaSource, serde
 from streams.app import App
 from streams.clients.models.keys import Account
 from streams.clients.models.registry import accounts
+from streams.effects import Effects, KafkaEffectLog
 from streams.engine import Runtime
 from streams.errors import PipelineError, StartRefused
 from streams.ports import Model
@@ -170,7 +172,12 @@ async def working(
             for port, topic in views(topics).items()
             if port in uses
         }
-        outside = replace(outside, **viewed)
+        known = Effects(
+            KafkaEffectLog(topics.effects.name, settings.engine, settings.kafka),
+            serde(schemas, topics.effects.name, Effect),
+            settings.engine,
+        )
+        outside = replace(outside, **viewed, effects=known)
         apps = {unit: App(unit, runtime) for unit in units}
         for unit, app in apps.items():
             app.conf.datadir = data_dir / f"faust-{unit}"  # Faust makes directories even for tables in memory

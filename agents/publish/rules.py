@@ -41,6 +41,7 @@ def result(evaluation: Evaluation, at: datetime) -> Result:
         output_tokens=answer.output_tokens,
         cost_usd=answer.cost_usd,
         latency_ms=answer.latency_ms,
+        maybe_repeated=answer.maybe_repeated,
     )
 
 

@@ -31,13 +31,21 @@ class TokenStream:
     """What a reader of the topic `tokens` sees of a request.
 
     Every attempt is an epoch that begins with `stream_start`. The stream ends with `stream_complete`, or with `error`
-    when its request leaves the stage without an answer; a redelivered request begins anew.
+    when its request leaves the stage without an answer. A redelivered request begins with the first epoch that no
+    earlier delivery has used, so that its tokens replace theirs.
     """
 
     def __init__(
-        self, origin: Origin, send: Callable[[TokenEvent], None], clock: Clock, settings: RouteSettings
+        self,
+        origin: Origin,
+        send: Callable[[TokenEvent], None],
+        clock: Clock,
+        settings: RouteSettings,
+        *,
+        first_epoch: int = 0,
     ) -> None:
         self._origin = origin
+        self._first_epoch = first_epoch
         self._send = send
         self._clock = clock
         self._settings = settings
@@ -63,10 +71,15 @@ class TokenStream:
         epoch = self._current()
         return milliseconds(epoch.started, epoch.first) if epoch.first is not None else 0.0
 
+    @property
+    def epochs(self) -> int:
+        """The first epoch that is not used yet."""
+        return self._first_epoch if self._epoch is None else self._epoch.number + 1
+
     def start(self) -> None:
         """Begin an attempt; it replaces what earlier ones have written."""
         self._stop_timer()
-        self._epoch = self._new(0 if self._epoch is None else self._epoch.number + 1)
+        self._epoch = self._new(self.epochs)
         self._write(self._epoch, TokenEventType.STREAM_START, "")
 
     def token(self, text: str) -> None:
@@ -89,9 +102,15 @@ class TokenStream:
         self._ended = True
         self._write(self._current(), TokenEventType.STREAM_COMPLETE, "")
 
+    def whole(self, text: str) -> None:
+        """Write an answer that is known already; it replaces whatever had been written of it."""
+        self.start()
+        self.token(text)
+        self.complete()
+
     def _current(self) -> _Epoch:
         if self._epoch is None:
-            self._epoch = self._new(0)
+            self._epoch = self._new(self.epochs)
         return self._epoch
 
     def _new(self, number: int) -> _Epoch:

@@ -4,24 +4,40 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 from asyncio.subprocess import PIPE
+from base64 import b64decode
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
+from typer.testing import CliRunner
 
-from streams.deadletter import dead_letter_headers
-from streams.errors import Undecodable
+from streams.deadletter import FORGESTREAM, STREAMS, dead_letter_headers
+from streams.errors import HandlerFailed, PipelineError, StoreUnavailable, Undecodable
+from streams.producer import Headers
 from streams.settings import KafkaSettings, Settings
 from tests.clock import FixedClock
+from tests.fakes.received import FakeReceived
+from tests.pipeline.test_behaviour import a_question_as_bytes
+from topology.cli.root import commands
 from topology.producing import Outgoing, deliver
 from topology.provision import plan_of, provision
 from topology.topics import Topics
 
+UNAVAILABLE = StoreUnavailable("no answer")
 PROGRAM = [sys.executable, "-m", "topology.cli"]
+
+
+class Done(NamedTuple):
+    """What a command has left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,16 +56,11 @@ class Shell:
             "FORGESTREAM_KAFKA_TOPIC_PREFIX": kafka.topic_prefix,
         }
 
-    def run(self, *arguments: str, given: str = "") -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [*PROGRAM, *arguments],
-            input=given,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+    def run(self, *arguments: str, given: str = "") -> Done:
+        """Run a command in a thread: a loop of its own, and none of the seconds a new process takes to import everything."""
+        with ThreadPoolExecutor(1) as thread:
+            shown = thread.submit(CliRunner().invoke, commands(), arguments, input=given, env=self.environment).result()
+        return Done(shown.exit_code, shown.stdout, shown.stderr)
 
     def lines(self, *arguments: str, given: str = "") -> Sequence[Any]:
         done = self.run(*arguments, "--json", given=given)
@@ -71,26 +82,29 @@ async def shell(kafka: str, namespace: str) -> Shell:
     return Shell(settings=settings, topics=topics)
 
 
-async def bury(shell: Shell, at: FixedClock, *topics: str) -> None:
-    """Leave one dead letter per topic, as the engine does."""
-
-    @dataclass(frozen=True, kw_only=True)
-    class Received:
-        topic: str
-        partition: int = 0
-        offset: int = 17
-        timestamp: int = 0
-        key: bytes | None = b"\xffkey"
-        value: bytes | None = b"not avro"
-        headers: Sequence[tuple[str, bytes]] = (("traceparent", b"00-1"),)
+async def bury(
+    shell: Shell,
+    at: FixedClock,
+    *topics: str,
+    error: PipelineError = UNAVAILABLE,
+    value: bytes | None = None,
+    headers: Headers = (("traceparent", b"00-1"),),
+) -> None:
+    """Leave one dead letter per topic, as the engine does; a question when no value is given."""
+    question = await a_question_as_bytes(shell.topics.texts) if value is None else value
 
     letters = [
         Outgoing(
             topic=shell.topics.dead_letters.name,
             key=b"\xffkey",
-            value=b"not avro",
+            value=question,
             headers=dead_letter_headers(
-                Received(topic=topic), Undecodable("no record"), stage="admit", attempts=1, at=at.now(), stack="File x"
+                FakeReceived(17, question, b"\xffkey", topic, headers=headers),
+                error,
+                stage="admit",
+                attempts=1,
+                at=at.now(),
+                stack="File x",
             ),
         )
         for topic in topics
@@ -175,29 +189,138 @@ async def test_topics_shows_what_exists_and_what_is_wrong(shell: Shell) -> None:
 
 async def test_dead_letters_are_grouped_shown_and_sent_back_as_they_came(shell: Shell, clock: FixedClock) -> None:
     """The original key, bytes and headers arrive on the topic they came from; a stranger's letter stays."""
-    await bury(shell, clock, shell.topics.texts.name, shell.topics.texts.name, "strange")
+    await bury(shell, clock, shell.topics.texts.name, shell.topics.texts.name, "strange", shell.topics.results.name)
 
     (group,) = shell.json("dead-letters", "list")
     letters = shell.json("dead-letters", "list", "--each")
     shown = shell.run("dead-letters", "show", letters[0]["letter_id"])
-    redriven = shell.run("dead-letters", "redrive", "--code", "undecodable", "--json")
+    redriven = shell.run("dead-letters", "redrive", "--code", "store_unavailable", "--json", "--by", "ada")
     back = shell.lines("tail", "texts", "--from", "beginning", "--no-follow")
 
-    assert (group["error_code"], group["stage"], group["count"]) == ("undecodable", "admit", 3)
-    assert "6e 6f 74 20 61 76 72 6f" in shown.stdout
+    assert (group["error_code"], group["stage"], group["schema_id"], group["count"]) == (
+        "store_unavailable",
+        "admit",
+        "1",
+        4,
+    )
+    assert "72 65 71 75 65 73 74 2d 31" in shown.stdout
     assert "traceparent" in shown.stdout
     assert redriven.returncode == 1
     assert len(json.loads(redriven.stdout)["redriven"]) == 2
+    assert {one["reason"] for one in json.loads(redriven.stdout)["refused"]} == {"names no topic that a stage reads"}
     assert len(back) == 2
     assert back[0]["headers"]["traceparent"] == "00-1"
+    assert back[0]["headers"]["forgestream.redrives"] == "1"
     assert "__streams.errors.topic" not in back[0]["headers"]
 
 
-async def test_a_dry_run_sends_nothing(shell: Shell, clock: FixedClock) -> None:
+async def test_a_redrive_is_noted_and_its_letter_is_open_no_more(shell: Shell, clock: FixedClock) -> None:
+    await bury(shell, clock, shell.topics.texts.name)
+    (letter,) = shell.json("dead-letters", "list", "--each")
+    place = letter["letter_id"]
+
+    first = shell.run("dead-letters", "redrive", place, "--by", "ada", "--reason", "store is back")
+    again = shell.run("dead-letters", "redrive", place, "--json")
+    forced = shell.run("dead-letters", "redrive", place, "--force", "--by", "bob")
+
+    assert (first.returncode, again.returncode, forced.returncode) == (0, 1, 0)
+    assert "sent back already, by ada" in again.stdout
+    notes = [one["record"] for one in shell.lines("tail", "redrives", "--from", "beginning", "--no-follow")]
+    assert [(note["letter_id"], note["issued_by"], note["reason"], note["forced"]) for note in notes] == [
+        (place, "ada", "store is back", False),
+        (place, "bob", "", True),
+    ]
+    assert shell.json("dead-letters", "list") == []
+    (closed,) = shell.json("dead-letters", "list", "--each", "--redriven")
+    assert closed["redrive"]["issued_by"] == "bob"
+    assert "by bob" in shell.run("dead-letters", "show", place).stdout
+    assert len(shell.lines("tail", "texts", "--from", "beginning", "--no-follow")) == 2
+
+
+async def test_what_would_fail_the_same_way_goes_back_only_when_forced(shell: Shell, clock: FixedClock) -> None:
+    """Bytes that are no record, an unknown schema, and a bug of the code that still runs."""
+    texts = shell.topics.texts.name
+    await bury(shell, clock, texts, error=Undecodable("no record"), value=b"not avro")
+    await bury(shell, clock, texts, error=Undecodable("unknown"), value=b"\x00\x7f\xff\xff\xffbytes")
+    await bury(shell, clock, texts, error=HandlerFailed("a bug"))
+
+    refused = shell.run("dead-letters", "redrive", "--all", "--json")
+    unsent = shell.lines("tail", "texts", "--from", "beginning", "--no-follow")
+    forced = shell.run("dead-letters", "redrive", "--all", "--force")
+
+    assert refused.returncode == 1
+    reasons = [one["reason"] for one in json.loads(refused.stdout)["refused"]]
+    assert len(reasons) == 3
+    assert all(reason.startswith("would fail the same way") for reason in reasons)
+    assert unsent == []
+    assert forced.returncode == 0
+    assert len(shell.lines("tail", "texts", "--from", "beginning", "--no-follow")) == 3
+
+
+async def test_a_dry_run_sends_and_notes_nothing(shell: Shell, clock: FixedClock) -> None:
     await bury(shell, clock, shell.topics.texts.name)
 
     assert len(shell.json("dead-letters", "redrive", "--all", "--dry-run")["redriven"]) == 1
     assert not shell.lines("tail", "texts", "--from", "beginning", "--no-follow")
+    assert len(shell.json("dead-letters", "list", "--each")) == 1
+
+
+async def test_letters_are_exported_byte_for_byte(shell: Shell, clock: FixedClock, tmp_path: Path) -> None:
+    """Headers of one name twice, bytes of every value and an empty value included; a file that is there stays."""
+    headers = (("trace", b"\x00\xff\x1b[2J"), ("trace", b"second"))
+    await bury(shell, clock, shell.topics.texts.name, value=bytes(range(256)) * 4000, headers=headers)
+    await bury(shell, clock, shell.topics.texts.name, value=b"", headers=())
+    file = tmp_path / "letters.jsonl"
+
+    written = shell.run("dead-letters", "export", "-o", str(file))
+    again = shell.run("dead-letters", "export", "-o", str(file))
+
+    assert (written.returncode, again.returncode) == (0, 2)
+    assert "2 letters" in written.stderr
+    large, empty = (json.loads(line) for line in file.read_text().splitlines())
+    assert b64decode(large["value"]) == bytes(range(256)) * 4000
+    assert [(name, b64decode(content)) for name, content in large["headers"]][:2] == list(headers)
+    assert (empty["value"], b64decode(empty["key"])) == ("", b"\xffkey")
+    assert shell.run("dead-letters", "export", "--code", "nothing").stdout == ""
+
+
+async def test_hostile_letters_are_shown_and_obeyed_by_no_terminal(shell: Shell, clock: FixedClock) -> None:
+    """Escape sequences, markup, marks that turn text around, a megabyte in a header and thousands of headers."""
+    evil = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202e[bold red][/]\\[x] \r"
+    names = [f"{STREAMS}{name}" for name in ("topic", "message", "exception", "stacktrace", "partition")]
+    names += [f"{FORGESTREAM}{name}" for name in ("stage", "error-code", "attempts", "first-failed-at", "schema-id")]
+    headers = [(name, f"{evil}{name}".encode()) for name in [*names, evil]]
+    headers += [("large", b"x" * 1_000_000), *((f"h{number}", b"\x1b[5m") for number in range(3000))]
+    letter = Outgoing(
+        topic=shell.topics.dead_letters.name, key=evil.encode(), value=b"\x1b[2J" * 100_000, headers=headers
+    )
+    nothing = Outgoing(topic=shell.topics.dead_letters.name, key=None, value=None)
+    await deliver([letter, nothing], shell.settings)
+
+    ids = [one["letter_id"] for one in shell.json("dead-letters", "list", "--each")]
+    outputs = [shell.run("dead-letters", "list"), shell.run("dead-letters", "list", "--each")]
+    outputs += [shell.run("dead-letters", "list", "--json"), shell.run("dead-letters", "redrive", "--all")]
+    outputs += [shell.run("dead-letters", "show", one, *how) for one in ids for how in ((), ("--json",))]
+
+    assert len(ids) == 2
+    for output in outputs:
+        assert "Traceback" not in output.stderr
+        assert not {"\x1b", "\x9b", "\x07", "\u202e", "\r"} & set(output.stdout + output.stderr)
+    assert [output.returncode for output in outputs] == [0, 0, 0, 1, 0, 0, 0, 0]
+    assert any("\\x1b]0;owned" in output.stdout for output in outputs)
+    assert all(len(output.stdout) < 200_000 for output in outputs[:2])
+
+
+async def test_a_letter_that_is_not_there_is_said_and_is_exit_code_1(shell: Shell, clock: FixedClock) -> None:
+    await bury(shell, clock, shell.topics.texts.name)
+
+    for place in ("0@999", "399@0"):
+        shown = shell.run("dead-letters", "show", place)
+        sent = shell.run("dead-letters", "redrive", place, "--json")
+
+        assert (shown.returncode, sent.returncode) == (1, 1)
+        assert f"there is no dead letter {place}" in shown.stderr
+        assert json.loads(sent.stdout)["missing"] == [place]
 
 
 async def test_a_topic_that_is_not_there_yet_is_one_sentence(kafka: str, namespace: str) -> None:

@@ -45,6 +45,9 @@ class FakeEmit:
     def at_end(self, callback: Callable[[bool], None]) -> None:
         self._at_end.append(callback)
 
+    async def confirmed(self, topic: Topic[S], record: S) -> None:
+        self.now(topic, record)
+
     def send(self) -> None:
         for name, record in self._held:
             self._sent[name].append(record)

@@ -39,8 +39,12 @@ class ScriptedModel:
         self.tokenizer: Tokenizer = WordsTokenizer()
         self.asked: list[Ask] = []
         self.cancelled = False
-        self._script = script
+        self._script: tuple[str | float | Finish | Exception, ...] = script
         self._clock = clock
+
+    def script(self, *steps: str | float | Finish | Exception) -> None:
+        """Say something else from now on."""
+        self._script = steps
 
     async def stream(self, ask: Ask) -> AsyncIterator[Piece | Finish]:
         self.asked.append(ask)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from schemas.records import Domain, Feedback
+from schemas.records import Domain, Effect, Feedback
 from streams.errors import PipelineError
 from streams.ports import FoundChunk, StoredChunk, Vector
 
@@ -65,3 +65,16 @@ class ScriptedSink:
         if self.error is not None:
             raise self.error
         self.delivered.append(feedback)
+
+
+class RememberedEffects:
+    """An `EffectMemory` of one worker that never dies."""
+
+    def __init__(self, *known: Effect) -> None:
+        self.known = {effect.effect_id: effect for effect in known}
+
+    async def find(self, effect_id: str) -> Effect | None:
+        return self.known.get(effect_id)
+
+    def keep(self, effect: Effect) -> None:
+        self.known[effect.effect_id] = effect

@@ -44,6 +44,7 @@ class MemoryProducer:
         headers: Headers,
         timestamp_ms: int = 0,
         partition: int = -1,
+        awaited: bool = False,
     ) -> None:
         self.sent.append(Sent(topic, value, key, headers, timestamp_ms, partition))
         self._reports.append(on_delivery)

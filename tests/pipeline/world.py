@@ -30,6 +30,7 @@ from streams.settings import EngineSettings, KafkaSettings, RankSettings, RouteS
 from streams.speech import Recognizer, SpeechEngine
 from streams.topic import Topic
 from tests.fakes.model import STOP, a_spec
+from tests.fakes.ports import RememberedEffects
 from tests.fakes.speech import PlainDecoder, ReadingRecognizer, WordsAnalyst
 from tests.fakes.tokenizer import WordsTokenizer
 from tests.given import NOON, PASSAGE, an_origin
@@ -119,7 +120,7 @@ def outside(
     recognizer: Recognizer | None = None,
     engines: Sequence[SpeechEngine] = (),
 ) -> Outside:
-    """Return the ports; the views are put in by whoever runs the units."""
+    """Return the ports; what repeats topics is put in by whoever runs the units."""
     return Outside(
         clock=clock,
         encoder=encoder or HashingEncoder(),
@@ -134,6 +135,7 @@ def outside(
         analyst=WordsAnalyst(),
         champions={},
         circuits={},
+        effects=RememberedEffects(),
     )
 
 

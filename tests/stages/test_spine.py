@@ -30,7 +30,7 @@ from streams.settings import Settings
 from tests.clock import FixedClock
 from tests.fakes.app import FakeApp
 from tests.fakes.model import STOP, ScriptedModel
-from tests.fakes.ports import LetterEncoder, ScriptedSink, ScriptedStore
+from tests.fakes.ports import LetterEncoder, RememberedEffects, ScriptedSink, ScriptedStore
 from tests.fakes.tokenizer import WordsTokenizer
 from tests.given import (
     NOON,
@@ -75,6 +75,18 @@ def attach_retrieve(app: FakeApp, store: ScriptedStore, clock: FixedClock, *open
     )
 
 
+def attach_deliver(app: FakeApp, clock: FixedClock, sink: ScriptedSink) -> None:
+    deliver.attach(
+        app.app,
+        reads=TOPICS.feedback,
+        outcomes=TOPICS.outcomes,
+        effects=TOPICS.effects,
+        memory=RememberedEffects(),
+        sink=sink,
+        clock=clock,
+    )
+
+
 def attach_route(app: FakeApp, clock: FixedClock, *models: ScriptedModel, champion: str | None = None) -> None:
     cell = "literary/analysis"
     route.attach(
@@ -84,6 +96,8 @@ def attach_route(app: FakeApp, clock: FixedClock, *models: ScriptedModel, champi
         tokens=TOPICS.tokens,
         decisions=TOPICS.decisions,
         outcomes=TOPICS.outcomes,
+        effects=TOPICS.effects,
+        memory=RememberedEffects(),
         models=models,
         champions={cell: Ranking(cell=cell, champion=champion, counted={})},
         circuits={},
@@ -314,7 +328,7 @@ async def test_while_the_store_is_down_a_document_waits_and_no_cache_hears_of_it
 
 async def test_deliver_hands_feedback_over_and_reports_the_call(app: FakeApp, clock: FixedClock) -> None:
     sink = ScriptedSink()
-    deliver.attach(app.app, reads=TOPICS.feedback, outcomes=TOPICS.outcomes, sink=sink, clock=clock)
+    attach_deliver(app, clock, sink)
     feedback = publish_rules.feedback(an_evaluation())
 
     await app.put(TOPICS.feedback, feedback)
@@ -329,7 +343,7 @@ async def test_deliver_hands_feedback_over_and_reports_the_call(app: FakeApp, cl
 async def test_deliver_leaves_failures_to_the_engine_and_reports_them(
     app: FakeApp, clock: FixedClock, error: PipelineError, counts: bool
 ) -> None:
-    deliver.attach(app.app, reads=TOPICS.feedback, outcomes=TOPICS.outcomes, sink=ScriptedSink(error), clock=clock)
+    attach_deliver(app, clock, ScriptedSink(error))
 
     with pytest.raises(type(error)):
         await app.put(TOPICS.feedback, publish_rules.feedback(an_evaluation()))

@@ -8,8 +8,10 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from streams.settings import Settings
+from topology.cli.printable import printable, printable_json
 from topology.plain import to_json
 
 T = TypeVar("T")
@@ -42,12 +44,12 @@ def settings() -> Settings:
 
 def print_json(values: Any) -> None:  # noqa: ANN401 - any JSON value
     """Print plain values or records as indented JSON."""
-    sys.stdout.write(to_json(values, indent=True) + "\n")
+    sys.stdout.write(printable_json(to_json(values, indent=True)) + "\n")
 
 
 def print_json_line(values: Any) -> None:  # noqa: ANN401 - as `print_json`
     """Print plain values or a record as one line of JSON, at once."""
-    sys.stdout.write(to_json(values) + "\n")
+    sys.stdout.write(printable_json(to_json(values)) + "\n")
     sys.stdout.flush()
 
 
@@ -60,13 +62,13 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
             column.removesuffix("#"), justify="right" if number else "left", overflow="fold", no_wrap=number
         )
     for row in rows:
-        table.add_row(*(_literal(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))  # cells are text, never markup
     out().print(table)
 
 
 def say(text: str) -> None:
     """Tell the person at the terminal what is going on."""
-    err().print(text, markup=False, soft_wrap=True)
+    err().print(printable(text), markup=False, soft_wrap=True)
 
 
 def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -74,7 +76,3 @@ def run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     import asyncio  # noqa: PLC0415 - `--help` needs no event loop
 
     return asyncio.run(work())
-
-
-def _literal(text: str) -> str:
-    return text.replace("[", r"\[")

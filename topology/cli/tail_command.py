@@ -11,6 +11,7 @@ from schemas.records import Result
 from streams.settings import Settings
 from topology.cli.arguments import topic_named
 from topology.cli.console import Json, print_json_line, run, settings
+from topology.cli.printable import printable
 from topology.contract import open_schemas
 from topology.plain import to_json
 from topology.producing import request_id
@@ -74,7 +75,7 @@ async def _tail(
             if as_json:
                 print_json_line(_as_json(found, record, problem))
             else:
-                typer.echo(f"{_place(found)}  {problem or described(record)}")
+                typer.echo(printable(f"{_place(found)}  {problem or described(record)}"))
             printed += 1
             if printed == count:
                 return

@@ -12,7 +12,7 @@ class Echo:
     """A `Model` that is instant and cannot fail."""
 
     def __init__(self, name: str = "echo") -> None:
-        self.spec = ModelSpec(name=name, provider="echo", context_tokens=1_000_000, tier="local")
+        self.spec = ModelSpec(name=name, provider="echo", context_tokens=1_000_000, tier="local", repeatable=True)
         self.tokenizer: Tokenizer = WORDS
 
     async def start(self) -> None:

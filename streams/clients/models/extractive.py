@@ -17,7 +17,9 @@ class Extractive:
     """A `Model` without a model: the same ask always has the same answer."""
 
     def __init__(self, name: str = "extractive") -> None:
-        self.spec = ModelSpec(name=name, provider="extractive", context_tokens=CONTEXT_TOKENS, tier="local")
+        self.spec = ModelSpec(
+            name=name, provider="extractive", context_tokens=CONTEXT_TOKENS, tier="local", repeatable=True
+        )
         self.tokenizer: Tokenizer = WORDS
 
     async def start(self) -> None:

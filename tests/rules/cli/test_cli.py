@@ -42,7 +42,7 @@ def test_help_names_every_command_and_the_first_steps() -> None:
 @pytest.mark.parametrize(
     "command",
     [[c] for c in COMMANDS]
-    + [["dead-letters", c] for c in ("list", "show", "redrive")]
+    + [["dead-letters", c] for c in ("list", "show", "redrive", "export")]
     + [["replay", c] for c in ("list", "report", "drop")]
     + [["models", "try"]],
 )
@@ -120,6 +120,10 @@ def test_lines_that_are_no_records_are_all_named_before_anything_is_sent() -> No
         ["produce", "texts", "--delete", "key"],
         ["produce", "dead-letters"],
         ["dead-letters", "redrive"],
+        ["dead-letters", "redrive", "nonsense"],
+        ["dead-letters", "show", "1@"],
+        ["dead-letters", "show", "1@" + "9" * 40],
+        ["dead-letters", "list", "--limit", "0"],
     ],
 )
 def test_options_that_make_no_sense_are_refused(arguments: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ TOPICS = Topics.of(KafkaSettings())
 def test_every_topic_has_its_own_name_with_dashes() -> None:
     names = [topic.name for topic in TOPICS]
 
-    assert len(names) == len(set(names)) == 28
+    assert len(names) == len(set(names)) == 30
     assert not [name for name in names if "_" in name]
     assert "speech-requests" in names
 
@@ -102,6 +102,15 @@ def test_a_compacted_topic_is_compacted_only() -> None:
 
     assert plan.config["cleanup.policy"] == "compact"
     assert "retention.ms" not in plan.config
+
+
+def test_effects_are_kept_for_a_day_in_segments_that_can_go_in_time() -> None:
+    """The log of what was done outside must not grow for ever, and nobody deletes from it."""
+    plan = plan_of(TOPICS.effects, KafkaSettings())
+
+    assert set(plan.config["cleanup.policy"].split(",")) == {"compact", "delete"}
+    assert int(plan.config["retention.ms"]) == 24 * 3600 * 1000
+    assert int(plan.config["segment.ms"]) == 3600 * 1000
 
 
 def test_a_topic_that_is_not_compacted_is_kept_for_its_retention() -> None:

@@ -56,11 +56,19 @@ class BrokenProducer(MemoryProducer):
         headers: Headers,
         timestamp_ms: int = 0,
         partition: int = -1,
+        awaited: bool = False,
     ) -> None:
         if topic in self._broken:
             raise TypeError(" or ".join(sorted(self._broken, reverse=True)))
         super().produce(
-            topic, value, key, on_delivery=on_delivery, headers=headers, timestamp_ms=timestamp_ms, partition=partition
+            topic,
+            value,
+            key,
+            on_delivery=on_delivery,
+            headers=headers,
+            timestamp_ms=timestamp_ms,
+            partition=partition,
+            awaited=awaited,
         )
 
 
