@@ -74,12 +74,12 @@ class EngineProcess:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     return await self._asked(process, text, voice)
+            except TimeoutError as error:  # an OSError too, so it stands first
+                await self._end()
+                raise SpeechUnavailable(f"{self.name} did not speak within {self._timeout_s:g} s") from error
             except (OSError, asyncio.IncompleteReadError) as error:
                 await self._end()
                 raise SpeechUnavailable(f"{self.name} has ended") from error
-            except TimeoutError as error:
-                await self._end()
-                raise SpeechUnavailable(f"{self.name} did not speak within {self._timeout_s:g} s") from error
             except asyncio.CancelledError:
                 await self._end()
                 raise

@@ -1,0 +1,25 @@
+"""Program: a speech engine that does what it is told to say."""
+
+import os
+import time
+
+from streams.clients.speech.serving import Speak, serve
+
+
+def load() -> Speak:
+    def speak(text: str, voice: str | None) -> tuple[int, bytes]:
+        if text == "die":
+            os._exit(3)
+        if text == "hang":
+            time.sleep(60)
+        if text == "refuse":
+            raise ValueError("no such voice")
+        if text == "noise":
+            print("a library that writes to standard output")  # noqa: T201 - the point of it
+        return 16_000, text.encode() + (voice or "").encode()
+
+    return speak
+
+
+if __name__ == "__main__":
+    serve(load)

@@ -1,0 +1,106 @@
+"""The real speech recognition on real speech, silence, noise and tones."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streams.clients.audio.decoder import decoded
+from streams.clients.speech.registry import engines_of
+from streams.clients.speech.whisper import Whisper, english_model
+from streams.errors import AudioInvalid, ModelMissing, SpeechUnavailable
+from streams.settings import SynthesizeSettings, TranscribeSettings
+from streams.speech import RATE_HZ, seconds
+from tests.contracts.speech.recordings import tone
+
+SENTENCE = "The quick brown fox jumps over the lazy dog."
+
+
+@pytest.fixture(scope="module")
+def spoken() -> bytes:
+    async def speak() -> bytes:
+        (engine,) = engines_of(SynthesizeSettings(engines="piper", timeout_s=60.0))
+        try:
+            said = await engine.speak(SENTENCE)
+        finally:
+            await engine.close()
+        return decoded(said.pcm, "pcm_s16le", said.sample_rate_hz, 60.0)
+
+    return asyncio.run(speak())
+
+
+@pytest.fixture
+async def whisper() -> AsyncIterator[Whisper]:
+    recognizer = Whisper(TranscribeSettings(threads=1))
+    await recognizer.start()
+    yield recognizer
+    await recognizer.close()
+
+
+async def test_words_are_heard_with_their_times(whisper: Whisper, spoken: bytes) -> None:
+    heard = await whisper.listen(bytes(2 * RATE_HZ) + spoken)  # after a second of silence
+
+    words = [word for segment in heard.segments for word in segment.words]
+    assert [word.text.strip(".,").lower() for word in words] == SENTENCE.strip(".").lower().split()
+    assert 0.8 < words[0].start_s < 1.6
+    assert words[-1].end_s <= seconds(spoken) + 1.2
+    assert all(0.0 < word.probability <= 1.0 for word in words)
+    assert (heard.language, heard.model) == ("en", "whisper-tiny.en")
+
+
+@pytest.mark.parametrize(
+    "pcm",
+    [
+        b"",
+        b"\0\0",
+        bytes(5 * 2 * RATE_HZ),
+        tone(5.0).tobytes(),
+        np.asarray(np.random.default_rng(1).normal(0, 3_000, 5 * RATE_HZ), dtype=np.int16).tobytes(),
+        np.full(5 * RATE_HZ, 32_767, dtype=np.int16).tobytes(),
+    ],
+    ids=["nothing", "one sample", "silence", "tone", "noise", "full scale"],
+)
+async def test_nobody_is_heard_where_nobody_speaks(whisper: Whisper, pcm: bytes) -> None:
+    heard = await whisper.listen(pcm)
+
+    assert (heard.segments, heard.speech) == ((), ())
+
+
+async def test_speech_cut_off_at_full_scale_is_still_heard(whisper: Whisper, spoken: bytes) -> None:
+    loud = np.clip(np.frombuffer(spoken, dtype="<i2").astype(np.int32) * 8, -32_768, 32_767)
+
+    heard = await whisper.listen(np.asarray(loud, dtype="<i2").tobytes())
+
+    assert "fox" in " ".join(segment.text for segment in heard.segments)
+
+
+async def test_a_language_without_a_model_is_refused(whisper: Whisper) -> None:
+    with pytest.raises(AudioInvalid, match="only English is understood here, not 'de'"):
+        await whisper.listen(b"\0\0", language="de-DE")
+
+
+async def test_the_model_not_used_for_longest_is_unloaded(tmp_path: Path) -> None:
+    """A copy of the English model stands for a multilingual one."""
+    other = tmp_path / "other"
+    shutil.copytree(english_model(TranscribeSettings()), other)
+    recognizer = Whisper(TranscribeSettings(models_kept=1, multilingual_model=str(other), threads=1))
+
+    await recognizer.listen(b"\0\0", language="en")
+    heard = await recognizer.listen(b"\0\0", language="de")
+
+    assert (recognizer.loaded(), heard.model) == (1, "other")
+    await recognizer.close()
+    assert recognizer.loaded() == 0
+    with pytest.raises(SpeechUnavailable, match="shut down"):
+        await recognizer.listen(b"\0\0")
+
+
+async def test_a_folder_without_a_model_is_said_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ModelMissing, match=r"model\.bin is missing"):
+        await Whisper(TranscribeSettings(model=str(tmp_path))).start()
+    (tmp_path / "model.bin").write_bytes(b"nonsense")
+    with pytest.raises(ModelMissing, match="cannot be loaded"):
+        await Whisper(TranscribeSettings(model=str(tmp_path))).start()

@@ -1,0 +1,95 @@
+"""Language analysis with the real models, on texts of every kind."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from streams.clients.language.analyst import LocalAnalyst
+from streams.clients.language.operations import Draft, operation, operations
+from streams.clients.language.registry import analyst_of
+from streams.errors import SettingsInvalid
+from streams.settings import AnalyseSettings
+from tests.given import an_origin
+
+ALL = AnalyseSettings(operations="language,sentences,tokens,entities,keywords")
+
+
+@pytest.fixture
+async def analyst() -> AsyncIterator[LocalAnalyst]:
+    made = analyst_of(ALL)
+    await made.start()
+    assert isinstance(made, LocalAnalyst)
+    yield made
+    await made.close()
+
+
+async def test_english_has_sentences_lemmas_parts_of_speech_and_names(analyst: LocalAnalyst) -> None:
+    text = "Mary Shelley wrote Frankenstein in Geneva. She was eighteen years old."
+
+    found = await analyst.analyse(an_origin(), text)
+
+    assert (found.language, len(found.sentences), found.model) == ("en", 2, "en_core_web_sm")
+    wrote = next(token for token in found.tokens if token.text == "wrote")
+    assert (wrote.lemma, wrote.pos) == ("write", "VERB")
+    assert {("Mary Shelley", "PERSON"), ("Geneva", "GPE")} <= {(name.text, name.label) for name in found.entities}
+    assert all(text[name.start : name.end] == name.text for name in found.entities)
+    assert "geneva" in json.loads(found.findings[0])["keywords"]
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "word", "lemma"),
+    [
+        ("Die Kinder spielten gestern lange im Garten.", "de", "Kinder", "Kind"),
+        ("Les enfants jouaient dans les jardins de la ville.", "fr", "enfants", "enfant"),
+    ],
+)
+async def test_other_languages_have_lemmas_from_dictionaries(
+    analyst: LocalAnalyst, text: str, language: str, word: str, lemma: str
+) -> None:
+    found = await analyst.analyse(an_origin(), text)
+
+    assert (found.language, found.model, found.entities) == (language, "simplemma", ())
+    assert {token.text: token.lemma for token in found.tokens}[word] == lemma
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " ", "42", "\ud800 lone", "👩‍👩‍👧‍👦 🇺🇳", "مرحبا بالعالم", "\u202eoverride\u202c", "zero\u200bwidth",
+        "x" * 100_000, "word " * 20_000, "界" * 500,
+    ],
+    ids=range(11),
+)  # fmt: skip
+async def test_any_text_is_analysed(analyst: LocalAnalyst, text: str) -> None:
+    found = await analyst.analyse(an_origin(), text)
+
+    assert len(found.tokens) <= 20_000
+    assert found.operations == ("language", "sentences", "tokens", "entities", "keywords")
+
+
+async def test_equal_texts_are_analysed_once_for_whoever_asks(analyst: LocalAnalyst) -> None:
+    first = await analyst.analyse(an_origin("a"), "Whales are large.")
+    second = await analyst.analyse(an_origin("b"), "Whales are large.")
+
+    assert second.origin.request_id == "b"
+    assert second.tokens is first.tokens
+
+
+async def test_others_may_add_an_operation() -> None:
+    @operation("length-of-tests")
+    def length(draft: Draft) -> None:
+        draft.findings.append(json.dumps({"length": len(draft.text)}))
+
+    analyst = LocalAnalyst(AnalyseSettings(operations="length-of-tests"), english=None, identify=lambda _: "en")
+
+    assert (await analyst.analyse(an_origin(), "four")).findings == ('{"length": 4}',)
+    await analyst.close()
+    assert "length-of-tests" in operations()
+    with pytest.raises(ValueError, match="already"):
+        operation("length-of-tests")(length)
+
+
+def test_an_operation_nobody_knows_is_a_problem_of_the_settings() -> None:
+    with pytest.raises(SettingsInvalid, match="sentiment is unknown; there are language, sentences"):
+        analyst_of(AnalyseSettings(operations="language,sentiment"))

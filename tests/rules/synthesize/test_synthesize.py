@@ -1,0 +1,36 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.synthesize import rules
+from tests.any_record import ODD_TEXTS
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("One. Two! Three?", ["One.", "Two!", "Three?"]),
+        ("# Title\n- **Whales** are `large` [1, 2].", ["Title", "Whales are large."]),
+        ("See [the book](https://example.org/a_b) or https://example.org.", ["See the book or"]),
+        ("Before. ```python\nprint(1)\n``` After.", ["Before.", "After."]),
+        ("", []),
+        ("...  !!! ---", []),
+        ("Lone \ud800 surrogate and zero\u200bwidth.", ["Lone surrogate and zerowidth."]),
+        ("مرحبا بالعالم.", ["مرحبا بالعالم."]),
+    ],
+)
+def test_what_is_said_has_no_markup(text: str, said: list[str]) -> None:
+    assert rules.sentences_to_say(text, 400) == said
+
+
+def test_a_long_sentence_is_cut_after_a_comma_or_between_words() -> None:
+    said = rules.sentences_to_say("word " * 30 + "word, " + "word " * 30 + "end", 100)
+
+    assert all(len(part) <= 100 for part in said)
+    assert " ".join(said).split() == ("word " * 30 + "word, " + "word " * 30 + "end").split()
+    assert rules.sentences_to_say("x" * 250, 100) == ["x" * 100, "x" * 100, "x" * 50]
+
+
+@given(st.text(max_size=300) | st.sampled_from(ODD_TEXTS), st.integers(20, 100))
+def test_any_text_is_cut_within_bounds(text: str, longest: int) -> None:
+    assert all(0 < len(part) <= longest for part in rules.sentences_to_say(text, longest))
