@@ -16,8 +16,8 @@ LIVE_CODEC, LIVE_RATE_HZ = "pcm_s16le", 16_000
 LONGEST_ID = 128
 MOST_CHUNKS = 16_384  # 16 MiB in chunks of 1 KiB
 
-# Whisper writes fluent text for silence, music and noise. What tells it from speech, as its authors use it and measured in
-# tests/benchmarks/voice_confidence.py: it says itself that nobody spoke, it is unsure, or it turns in circles.
+# Whisper writes fluent text for silence, music and noise. What tells it from speech: it says itself that nobody spoke, it is
+# unsure, or it turns in circles. The first two thresholds and the compression are those of its authors, a little stricter.
 NO_SPEECH = 0.6
 UNSURE = -0.8
 LOOP_COMPRESSION = 2.4
@@ -34,8 +34,8 @@ PHANTOMS = frozenset(
 )  # fmt: skip
 PHANTOM_NO_SPEECH, PHANTOM_UNSURE = 0.3, -0.6
 
-# (raw, calibrated): share of words that were right among transcripts of that raw confidence. Written by
-# tests/benchmarks/voice_confidence.py; straight lines between the points.
+# (raw, calibrated): the share of words that are right at that raw confidence, straight lines between the points. The raw
+# confidence itself until a curve is fitted to what tests/benchmarks/voice.py prints.
 CALIBRATION: tuple[tuple[float, float], ...] = ((0.0, 0.0), (1.0, 1.0))
 
 

@@ -60,7 +60,7 @@ def engines_of(settings: SynthesizeSettings) -> Sequence[OwnedEngine]:
 
 
 def _piper(settings: SynthesizeSettings) -> Sequence[str] | None:
-    voice = Path(settings.voice) if settings.voice.endswith(".onnx") else _installed_voice()
+    voice = Path(settings.voice) if settings.voice.endswith(".onnx") else installed_voice()
     if voice is None or importlib.util.find_spec("piper") is None:
         return None
     return (f"{PROGRAMS}.piper_program", str(voice))
@@ -70,7 +70,8 @@ def _espeak() -> Sequence[str] | None:
     return (f"{PROGRAMS}.espeak_program",) if importlib.util.find_spec("espeakng_loader") is not None else None
 
 
-def _installed_voice() -> Path | None:
+def installed_voice() -> Path | None:
+    """Return the voice file of the package of weights; None when it is not installed."""
     found = importlib.util.find_spec(PIPER_VOICE_PACKAGE)
     for folder in (found.submodule_search_locations or ()) if found is not None else ():
         voices = sorted(Path(folder).rglob("*.onnx"))

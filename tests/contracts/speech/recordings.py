@@ -3,6 +3,7 @@
 import io
 import struct
 from functools import cache
+from typing import Any
 
 import av
 import numpy as np
@@ -31,7 +32,7 @@ def encoded(samples: Samples, kind: str, *, rate_hz: int = 48_000, channels: int
     file = io.BytesIO()
     layout = "mono" if channels == 1 else "stereo"
     with av.open(file, "w", format=container_format) as container:
-        stream = container.add_stream(codec or default, rate=rate_hz, layout=layout)
+        stream: Any = container.add_stream(codec or default, rate=rate_hz, layout=layout)  # of audio, by its codec
         packed = np.repeat(samples, channels)[None, :]
         frame = av.AudioFrame.from_ndarray(packed, format="s16", layout=layout)
         frame.sample_rate = rate_hz

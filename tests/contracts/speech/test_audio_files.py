@@ -3,6 +3,7 @@
 import io
 import random
 import time
+from typing import Any
 
 import av
 import numpy as np
@@ -113,7 +114,7 @@ def test_a_file_cut_off_or_damaged_anywhere_ends_clearly(codec: str) -> None:
 def test_a_video_without_sound_is_refused() -> None:
     file = io.BytesIO()
     with av.open(file, "w", format="webm") as container:
-        stream = container.add_stream("libvpx", rate=10)
+        stream: Any = container.add_stream("libvpx", rate=10)
         stream.width = stream.height = 32
         container.mux(stream.encode(av.VideoFrame(32, 32, "yuv420p")))
         container.mux(stream.encode(None))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from agents.transcribe import rules
 from schemas.records import Status
 from streams.settings import TranscribeSettings
+from streams.speech import Segment
 from tests.fakes.speech import a_hearing, a_segment
 from tests.pipeline.voices import a_clip
 
@@ -24,7 +25,7 @@ SETTINGS = TranscribeSettings(doubtful_below=0.6, refuse_below=0.4)
         (a_segment("no " * 60, end_s=2.0, compression=20.0), "repetition"),
     ],
 )
-def test_what_a_model_writes_where_nobody_speaks_is_left_out(segment: rules.Segment, reason: str) -> None:
+def test_what_a_model_writes_where_nobody_speaks_is_left_out(segment: Segment, reason: str) -> None:
     told = rules.believed(a_hearing(segment, a_segment("Real words.")))
 
     assert (told.text, told.discarded) == ("Real words.", (reason,))
@@ -33,7 +34,7 @@ def test_what_a_model_writes_where_nobody_speaks_is_left_out(segment: rules.Segm
 @pytest.mark.parametrize(
     "segment", [a_segment("Thank you.", avg_logprob=-0.1), a_segment("Yes, no, no, no."), a_segment("Well well well.")]
 )
-def test_what_people_really_say_is_believed(segment: rules.Segment) -> None:
+def test_what_people_really_say_is_believed(segment: Segment) -> None:
     told = rules.believed(a_hearing(segment))
 
     assert (told.text, told.discarded) == (segment.text, ())
