@@ -150,7 +150,8 @@ def page(seen: Sequence[Seen]) -> str:
     lines = [
         (
             f"{datetime.now(UTC):%Y-%m-%d}, two workers and an embedded broker on {os.cpu_count()} cores, {RATE} requests/s, "
-            f"recovery {RECOVERY_S:g} s, spans of {PROBE_S:g} s; the provider is dead for {DEAD_S:g} s. Each line is a run."
+            f"recovery {RECOVERY_S:g} s, spans of {PROBE_S:g} s; the provider is dead for {DEAD_S:g} s. "
+            f"Each line is a run. Load average at the end: {os.getloadavg()[0]:.0f}."
         ),
         "",
         "| the provider | calls begun after the opening | the last of them, ms | probes | times opened | answers | failed |",
