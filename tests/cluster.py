@@ -104,13 +104,13 @@ class Cluster:
 
     def stored(self, topics: Iterable[str]) -> int:
         """Count the records stored on topics that were created here."""
-        spec = {
-            TopicPartition(topic, number): OffsetSpec.latest()
-            for topic in topics
-            for number in range(self._partitions[topic])
-        }
+        return sum(sum(self.ends(topic)) for topic in topics)
+
+    def ends(self, topic: str) -> list[int]:
+        """Return the end of each partition of a topic."""
+        spec = {TopicPartition(topic, number): OffsetSpec.latest() for number in range(self._partitions[topic])}
         found = self._admin.list_offsets(spec, request_timeout=self._timeout_s)
-        return sum(future.result(self._timeout_s).offset for future in found.values())
+        return [future.result(self._timeout_s).offset for future in found.values()]
 
     def refresh(self) -> None:
         """Learn who leads what now: asking for offsets alone never does."""
@@ -118,10 +118,15 @@ class Cluster:
 
     def committed(self, group: str, topics: Iterable[str]) -> int:
         """Add up the offsets a group has committed on topics: records it will not read again."""
-        wanted = [TopicPartition(topic, number) for topic in topics for number in range(self._partitions[topic])]
+        return sum(sum(self.offsets(group, topic)) for topic in topics)
+
+    def offsets(self, group: str, topic: str) -> list[int]:
+        """Return the offset a group has committed on each partition of a topic, 0 for none."""
+        wanted = [TopicPartition(topic, number) for number in range(self._partitions[topic])]
         request = ConsumerGroupTopicPartitions(group, wanted)
         [future] = self._admin.list_consumer_group_offsets([request], request_timeout=self._timeout_s).values()
-        return sum(max(0, partition.offset) for partition in future.result(self._timeout_s).topic_partitions)
+        found = sorted(future.result(self._timeout_s).topic_partitions, key=lambda tp: tp.partition)
+        return [max(0, partition.offset) for partition in found]
 
     def read(self, topic: str) -> Iterator[Stored]:
         """Read a topic from its start to its present end."""

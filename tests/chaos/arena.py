@@ -8,7 +8,9 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from operator import ge
 from pathlib import Path
+from typing import TypeVar
 
 from confluent_kafka import KafkaException
 
@@ -26,6 +28,7 @@ from topology.embedded.kafka import EmbeddedKafka, Place
 from topology.embedded.ports import free_ports
 from topology.embedded.properties import HOST
 
+T = TypeVar("T")
 WORKERS = 3
 PROVE_S = 30.0
 RECOVER_S = 150.0
@@ -89,8 +92,7 @@ class Arena:
         strike(self, chance)
         self.faults += 1
         ledger = self.books.ledger
-        asked = self._patiently(lambda: self.cluster.stored([ledger.reads.name]))
-        self._await_done(ledger.reads.name, asked)
+        self._await_done(ledger.reads.name)
         self.recoveries_s.append(time.monotonic() - struck_at)
 
     def finish(self) -> Audit:
@@ -98,23 +100,25 @@ class Arena:
         self.load.stop()
         assert self.load.lost == 0, f"{self.load.lost} records were never stored: the producer's own loss"
         for topic in (self.books.ledger.reads.name, self.books.ledger.copies.name):
-            self._await_done(topic, self._patiently(lambda topic=topic: self.cluster.stored([topic])))  # type: ignore[misc]
+            self._await_done(topic)
         codes = self.crew.dismiss()
         assert set(codes) <= {0, -signal.SIGTERM}, f"workers ended with {codes}\n{self.crew.tails()}"
         return audit(self.cluster, self.books)
 
-    def _await_done(self, topic: str, count: int) -> None:
+    def _await_done(self, topic: str) -> None:
+        """Wait until every partition is acknowledged up to its present end."""
         group = self.books.ledger.group
+        ends = self._patiently(lambda: self.cluster.ends(topic))
+
+        def all_done() -> bool:
+            return all(map(ge, self._patiently(lambda: self.cluster.offsets(group, topic)), ends))
+
         try:
-            eventually(
-                lambda: self._patiently(lambda: self.cluster.committed(group, [topic])) >= count,
-                within_s=RECOVER_S,
-                what=f"{count} records of {topic} are done",
-            )
+            eventually(all_done, within_s=RECOVER_S, what=f"{sum(ends)} records of {topic} are done")
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.crew.tails()}") from error
 
-    def _patiently(self, ask: Callable[[], int]) -> int:
+    def _patiently(self, ask: Callable[[], T]) -> T:
         """Ask a cluster that may not answer now."""
         deadline = time.monotonic() + RECOVER_S
         while True:
