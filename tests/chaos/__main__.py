@@ -151,6 +151,7 @@ that came out, the table included, is recomputed from the input topic.
 command: {when}, {machine}, last seed {seed}, {faults} faults. Duplicates are records that came out again after a crash,
 as at-least-once allows: byte for byte the same. Recovery is the time from the strike until everything asked before the fault's end
 was acknowledged on every partition, the fault's own length included; runs from before it was measured per partition show none.
+A scenario without a row in the first table has not been run to its end on this machine.
 
 {table}
 
