@@ -197,3 +197,28 @@ async def test_an_effect_that_cannot_be_read_stops_nobody(clock: FixedClock) -> 
         await pipeline.settle()
 
         assert [result.text for result in pipeline.records(pipeline.topics.results)] == ["Mary Shelley."]
+
+
+async def test_no_model_is_asked_and_no_answer_is_sent_before_the_log_has_it(clock: FixedClock) -> None:
+    """A log that is slow makes route wait: twice, before the call and after it."""
+    model = ScriptedModel("first", "Mary Shelley.", STOP, clock=clock)
+    async with in_memory(clock, outside(model, clock=clock)) as pipeline:
+        effects, answers = pipeline.topics.effects, pipeline.topics.answers
+        pipeline.logs.withheld.add(effects.name)
+        await pipeline.put(pipeline.topics.texts, a_question(1))
+        await pipeline.settle()
+        asked_at_first = len(model.asked)
+
+        pipeline.logs.withheld.clear()
+        while not pipeline.stored(effects):
+            await pipeline.settle(1)
+        pipeline.logs.withheld.add(effects.name)
+        await pipeline.settle()
+        states = [effect.state for effect in pipeline.records(effects)]
+        sent_before = len(pipeline.stored(answers))
+
+        pipeline.logs.withheld.clear()
+        await pipeline.settle()
+
+        assert (asked_at_first, states, sent_before) == (0, [EffectState.BEGUN], 0)
+        assert (len(model.asked), len(pipeline.stored(answers))) == (1, 1)
