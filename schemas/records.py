@@ -763,7 +763,7 @@ class ReplayedRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedAnswer:
-    """Topic `replay-answers`, key ask_id: what a model said to an ask, or how it failed."""
+    """Topic `replay-answers`, key ask_id: what a model said to an ask, or how it failed; or the vector of a text."""
 
     ask_id: Annotated[str, "Hash of the model and of everything it was asked"]
     model: Annotated[str, "Model that was asked"]
@@ -776,6 +776,7 @@ class RecordedAnswer:
     error_code: Annotated[str | None, "Code of the failure; none for an answer"] = None
     error: Annotated[str, "What the provider said when it failed"] = ""
     at: Annotated[datetime, "When it was recorded"]
+    vector: Annotated[tuple[float, ...], "Vector of an embedding model; empty for an answer"] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,11 +4,12 @@ import asyncio
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -32,8 +33,9 @@ from tests.child import Child, forgestream
 from tests.eventually import eventually
 from tests.given import PASSAGE, an_evaluation, an_origin
 from topology.cluster import Cluster
-from topology.contract import subjects
+from topology.contract import known_schemas, subjects
 from topology.provision import plan_of, provision
+from topology.replay.learned import snapshot
 from topology.replay.order import Answers, Knowledge, Order, Seed, ordered
 from topology.replay.report import reported
 from topology.replay.run import find, outlook, replay
@@ -88,7 +90,7 @@ class Past:
         }
         return ordered(**(values | changes))
 
-    async def write(self, count: int, *, first: int = 0) -> None:
+    async def write(self, count: int, *, first: int = 0, patience: timedelta = timedelta(seconds=30)) -> None:
         """Ask questions, ten a second, in conversations of four; the library is there before."""
         ids = LockedIds()
         await ids.start(subjects([self.topics.texts, self.topics.knowledge]))
@@ -103,7 +105,7 @@ class Past:
             origin = replace(
                 an_origin(f"request-{number}", session_id=f"session-{number // 4}"),
                 event_time=at,
-                deadline=at + timedelta(seconds=30),  # long past, by the clock of the machine
+                deadline=at + patience,  # of the past: long over, by the clock of the machine
             )
             query = TextQuery(origin=origin, query=QUESTIONS[number % len(QUESTIONS)])
             key, value = self.topics.texts.key(query).encode(), codec.encode(query)
@@ -249,11 +251,37 @@ def test_nothing_live_is_touched_and_nobody_outside_is_called(past: Past, tmp_pa
         assert done.finished_at is not None
 
     before = _everything_live(past)
-    delivering, replaying = asyncio.run(calls_during(deliver)), asyncio.run(calls_during(again))
+    with Connections() as of_delivery:
+        delivering = asyncio.run(calls_during(deliver))
+    with Connections() as of_replay:
+        replaying = asyncio.run(calls_during(again))
 
-    assert delivering > 0  # the listener does hear a delivery
+    assert delivering > 0  # the listener does hear a delivery,
+    assert of_delivery.seen  # and so do we
     assert replaying == 0
+    host, port = past.settings.kafka.bootstrap.split(":")
+    assert of_replay.seen <= {(host, int(port))}
     assert _everything_live(past) == before
+
+
+class Connections:
+    """Where Python code has connected to. An audit hook stays for good, so it is told when to listen."""
+
+    def __init__(self) -> None:
+        self.seen: set[object] = set()
+        self.listening = False
+        sys.addaudithook(self._hear)
+
+    def __enter__(self) -> Self:
+        self.listening = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.listening = False
+
+    def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
+        if self.listening and event == "socket.connect":
+            self.seen.add(arguments[1])
 
 
 def _everything_live(past: Past) -> Mapping[str, Mapping[int, int]]:
@@ -264,7 +292,7 @@ def _everything_live(past: Past) -> Mapping[str, Mapping[int, int]]:
 
 
 def test_a_replay_that_was_killed_goes_on_and_ends_as_if_it_had_not_been(past: Past, tmp_path: Path) -> None:
-    asyncio.run(past.write(1300))
+    asyncio.run(past.write(700))
     start = past.began.isoformat()
     end = (past.began + HOUR).isoformat()
     arguments = ("replay", "--from", start, "--to", end, "--model", "extractive", "--out", str(tmp_path), "--name")
@@ -272,7 +300,7 @@ def test_a_replay_that_was_killed_goes_on_and_ends_as_if_it_had_not_been(past: P
 
     def first_window() -> bool:
         ends = asyncio.run(_ends_if_there(past.settings.kafka, journal))
-        return 0 < sum(ends.values()) < 1300
+        return 0 < sum(ends.values()) < 700
 
     with Child(forgestream(*arguments, "killed"), tmp_path / "log", past.environment) as child:
         eventually(lambda: first_window() or child.returncode is not None, within_s=60, what="a window to be written")
@@ -283,7 +311,9 @@ def test_a_replay_that_was_killed_goes_on_and_ends_as_if_it_had_not_been(past: P
 
     assert (resumed.returncode, whole.returncode) == (0, 0), resumed.stderr + whole.stderr
     killed = dict(past.stored(journal))
-    assert len(killed) == 1300
+    assert len(killed) == 700
+    mine = f"{past.settings.kafka.topic_prefix}replay-killed-"
+    assert [name for name in asyncio.run(Cluster(past.settings.kafka).topics()) if name.startswith(mine)] == [journal]
     assert killed == dict(past.stored(results(past.settings.kafka, "whole", 1).name))
 
 
@@ -316,8 +346,9 @@ def test_it_is_reported_listed_and_dropped(past: Past, tmp_path: Path) -> None:
 def test_what_was_answered_at_the_time_is_compared_with_and_prompts_can_be_replayed(past: Past, tmp_path: Path) -> None:
     """A live worker answers the past with `extractive`; then its prompts are replayed with `echo`, passages as they were."""
     now = replace(past, began=datetime.now(UTC).replace(microsecond=0))
-    asyncio.run(now.write(12))
-    with Child(forgestream("worker"), tmp_path / "log", now.environment) as worker:
+    asyncio.run(now.write(12, patience=HOUR))
+    units = [word for unit in ("intake", "inference", "learning") for word in ("--unit", unit)]
+    with Child(forgestream("worker", *units), tmp_path / "log", now.environment) as worker:
         eventually(
             lambda: sum(asyncio.run(_ends(now.settings.kafka, now.topics.results.name)).values()) == 12,
             within_s=60,
@@ -327,6 +358,13 @@ def test_what_was_answered_at_the_time_is_compared_with_and_prompts_can_be_repla
     done = now.replayed("extractive", "echo", name="one", topic="prompts")
     report = asyncio.run(reported(now.settings, done))
 
+    seeded, before = (
+        asyncio.run(snapshot(now.settings, known_schemas(now.settings.registry), at))
+        for at in (now.began + HOUR, now.began - HOUR)
+    )
+    assert seeded.champions["general/analysis"].champion == "extractive"
+    assert before.champions == {}
+    assert any("compacted away" in note for note in before.notes)
     history, same, other = report.sides
     assert (history.name, history.requests) == ("history", 9)
     assert dict(history.statuses) == dict(same.statuses)

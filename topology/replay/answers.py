@@ -2,7 +2,7 @@
 
 import hashlib
 import sqlite3
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +11,15 @@ from typing import Protocol
 
 from schemas.codec import RecordUndecodable, SchemaUnknown, Serde
 from schemas.records import RecordedAnswer
-from streams.errors import DeliveryFailed, PipelineError, ProviderRefused, ProviderUnavailable
-from streams.ports import Ask, Finish, Model, Piece
+from streams.errors import (
+    ContentRefused,
+    ContextOverflow,
+    DeliveryFailed,
+    PipelineError,
+    ProviderRefused,
+    ProviderUnavailable,
+)
+from streams.ports import Ask, Encoder, Finish, Model, Piece, Vector
 from streams.producer import Producer
 from streams.topic import Topic
 from topology.reading import Reader
@@ -21,6 +28,9 @@ from topology.replay.order import Answers
 
 GAVE_UP = "the asker gave up before the end of the answer"
 NOT_RECORDED = "nothing is recorded for this ask; replay once with --answers reuse"
+
+
+REFUSALS = {kind.code: kind for kind in (ProviderRefused, ContentRefused, ContextOverflow)}
 
 
 class Book(Protocol):
@@ -131,8 +141,7 @@ class RecordedModel:
             yield Piece(text=known.text)
         self._clock.spend(ask.request_id, known.latency_ms - known.ttft_ms)
         if known.error_code is not None:
-            kind = ProviderRefused if known.error_code == ProviderRefused.code else ProviderUnavailable
-            raise kind(known.error)
+            raise REFUSALS.get(known.error_code, ProviderUnavailable)(known.error)
         yield Finish(
             finish_reason=known.finish_reason, input_tokens=known.input_tokens, output_tokens=known.output_tokens
         )
@@ -158,6 +167,33 @@ class RecordedModel:
         answer = call.failed(code, why)
         self._book.put(answer)
         self._clock.spend(ask.request_id, answer.latency_ms - answer.ttft_ms)
+
+
+class RecordedEncoder:
+    """An `Encoder` whose vectors are recorded: a batched int8 model gives a text another last digit beside other texts."""
+
+    def __init__(self, encoder: Encoder, book: Book) -> None:
+        self.model = encoder.model
+        self.dimension = encoder.dimension
+        self._encoder = encoder
+        self._book = book
+
+    async def encode(self, texts: Sequence[str]) -> Sequence[Vector]:
+        """Return one vector per text, in order; the first one a text ever had. Raises ProviderUnavailable."""
+        ids = [text_id_of(self.model, text) for text in texts]
+        found = {text_id: known.vector for text_id in ids if (known := self._book.get(text_id)) is not None}
+        unknown = {text_id: text for text_id, text in zip(ids, texts, strict=True) if text_id not in found}
+        if unknown:
+            vectors = await self._encoder.encode(list(unknown.values()))
+            for text_id, vector in zip(unknown, vectors, strict=True):
+                known = self._book.get(text_id)  # another request may have asked for the same text meanwhile
+                found[text_id] = vector if known is None else known.vector
+                if known is None:
+                    self._book.put(self._recorded(text_id, vector))
+        return [found[text_id] for text_id in ids]
+
+    def _recorded(self, text_id: str, vector: Vector) -> RecordedAnswer:
+        return RecordedAnswer(ask_id=text_id, model=self.model, latency_ms=0.0, at=datetime.now(UTC), vector=vector)
 
 
 class _Call:
@@ -219,6 +255,11 @@ class _Call:
 
     def _spent_ms(self) -> float:
         return round((monotonic() - self._began) * 1000.0, 3)
+
+
+def text_id_of(model: str, text: str) -> str:
+    """Return the key of a text's vector."""
+    return hashlib.sha256(f"vector\0{model}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def ask_id_of(model: str, ask: Ask) -> str:

@@ -10,6 +10,7 @@ from agents.watch import rules as watch
 from schemas.codec import RecordUndecodable
 from schemas.records import CircuitState, Outcome, Ranking, ReplayedRequest, Result, Verdict
 from schemas.registry import SchemaSource
+from streams.circuit import unwell
 from streams.settings import RankSettings, Settings, WatchSettings
 from streams.topic import Topic
 from topology.cluster import Cluster
@@ -40,7 +41,7 @@ class Learned:
     def judge(self, verdict: Verdict) -> None:
         """Count a verdict."""
         ranking = self.champions.get(verdict.cell) or rank.unranked(verdict.cell)
-        self.champions[verdict.cell] = rank.ranked(ranking, verdict, self._rank)
+        self.champions[verdict.cell] = rank.after(ranking, verdict, self._rank, unwell(self.circuits))
 
     def _see(self, outcome: Outcome) -> None:
         state = self.circuits.get(outcome.dependency) or watch.unwatched(outcome.dependency)

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from topology.replay.intervals import Mean
-from topology.replay.plots import COLOURS, Dot, bars, dots, histogram
+from topology.replay.plots import COLOURS, Dot, bars, dots, histogram, legend
 from topology.replay.report import ALL, Comparison, Contest, Report
-from topology.replay.tally import Answered, Pair
+from topology.replay.tally import EVEN, Answered, Pair
 from topology.replay.words import (
     cell_rows,
     champion_columns,
@@ -25,7 +25,7 @@ STATUS_COLOURS = {
     "failed": "#dc2626",
     "expired": "#7c3aed",
 }
-GOOD, BAD, EVEN = "#059669", "#dc2626", "#d1d5db"
+GOOD, BAD, EQUAL = "#059669", "#dc2626", "#d1d5db"
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #111827; max-width: 1080px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin-bottom: 0; }
@@ -44,9 +44,12 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 .two p { white-space: pre-wrap; overflow-wrap: anywhere; margin: .2rem 0; }
 .who { font-weight: 600; font-size: 13px; }
 svg { max-width: 100%; height: auto; }
-svg text { font: 12px system-ui, sans-serif; fill: #374151; }
+svg text { font: 12px system-ui, sans-serif; }
+svg text:not(.in) { fill: #374151; }
 svg text.small { font-size: 11px; fill: #6b7280; }
-svg text.in { fill: #fff; font-size: 11px; }
+svg text.in { font-size: 11px; }
+.legend span { margin-right: 1.2rem; font-size: 13px; }
+.legend i { display: inline-block; width: 11px; height: 11px; margin-right: .35rem; }
 .grid { stroke: #e5e7eb; }
 .axis { stroke: #6b7280; }
 """
@@ -62,13 +65,19 @@ def page(report: Report) -> str:
         "<h2>In short</h2>",
         _verdicts(report.comparisons),
         _table(*side_rows(report)),
-        _section("How requests ended", bars(_statuses(report))),
+        _section("How requests ended", legend(list(STATUS_COLOURS.items())), bars(_statuses(report))),
+        _section(
+            "Latency of the calls: median, and to the 95th percentile, ms",
+            dots(_latencies(report), 0.0, _slowest(report)),
+        ),
         _section("Scores per cell", dots(_scores(report), 0.0, 1.0), _table(*cell_rows(report))),
         _section(
             "Differences, paired per request",
             "<p class='sub'>Mean of (second minus first) over the requests both have a score for, with its 95 % confidence "
-            "interval (Student's t). Requests that failed or expired count 0, rejected ones are left out.</p>",
+            "interval (Student's t). Requests that failed or expired count 0, rejected ones are left out; differences "
+            f"below {EVEN} are equal.</p>",
             dots(_differences(report), *_range(report), zero=True),
+            legend([("better", GOOD), ("equal", EQUAL), ("worse", BAD)]),
             bars(_wins(report)),
         ),
         *(_contest(contest) for contest in report.contests),
@@ -91,7 +100,8 @@ def _verdicts(comparisons: Iterable[Comparison]) -> str:
     for one in comparisons:
         if one.cell == ALL:
             mean = one.compared.difference
-            kind = ("good" if mean.mean > 0 else "bad") if mean.decided else "even"
+            differs = mean.decided and abs(mean.mean) >= EVEN
+            kind = ("good" if mean.mean > 0 else "bad") if differs else "even"
             lines.append(f"<li class='{kind}'>{escape(verdict(one))}</li>")
     return f"<ul>{''.join(lines)}</ul>"
 
@@ -118,6 +128,25 @@ def _statuses(report: Report) -> list[tuple[str, list[tuple[str, int, str]]]]:
         (side.name, [(name, side.statuses.get(name, 0), colour) for name, colour in STATUS_COLOURS.items()])
         for side in report.sides
     ]
+
+
+def _latencies(report: Report) -> list[Dot]:
+    return [
+        Dot(
+            label=side.name,
+            value=side.latency_p50_ms,
+            low=side.latency_p50_ms,
+            high=side.latency_p95_ms,
+            colour=_colour(report, side.name),
+            said=f"{side.latency_p50_ms:,.1f} to {side.latency_p95_ms:,.1f}",
+        )
+        for side in report.sides
+        if side.latency_p50_ms is not None and side.latency_p95_ms is not None
+    ]
+
+
+def _slowest(report: Report) -> float:
+    return max((side.latency_p95_ms or 0.0 for side in report.sides), default=0.0) or 1.0
 
 
 def _colour(report: Report, name: str) -> str:
@@ -158,7 +187,7 @@ def _wins(report: Report) -> list[tuple[str, list[tuple[str, int, str]]]]:
             f"{one.cell}: {one.before} → {one.after}",
             [
                 ("better", one.compared.wins, GOOD),
-                ("equal", one.compared.ties, EVEN),
+                ("equal", one.compared.ties, EQUAL),
                 ("worse", one.compared.losses, BAD),
             ],
         )

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from html import escape
 
 COLOURS = ("#6b7280", "#2563eb", "#d97706", "#059669", "#9333ea", "#dc2626", "#0891b2", "#4d7c0f")
-WIDTH = 760
-LABELS = 230  # left of the axis
+WIDTH = 1040
+LABELS = 330  # left of the axis
 ROW = 24
 TOP = 28
-_CHARS = 34
+BRIGHT = 160
+_CHARS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +58,21 @@ def bars(rows: Sequence[tuple[str, Sequence[tuple[str, int, str]]]]) -> str:
             place = f'x="{x:.1f}" y="{y}" width="{width:.1f}" height="{ROW - 6}"'
             body.append(f'<rect {place} fill="{colour}"><title>{escape(said)}</title></rect>')
             if width > 8 * len(said):
-                body.append(f'<text x="{x + 5:.1f}" y="{y + 13}" class="in">{escape(said)}</text>')
+                body.append(f'<text x="{x + 5:.1f}" y="{y + 13}" class="in" fill="{ink(colour)}">{escape(said)}</text>')
             x += width
     return _svg(12 + ROW * len(rows), body)
+
+
+def ink(colour: str) -> str:
+    """Return the colour of words on a bar."""
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return "#111827" if red * 0.3 + green * 0.6 + blue * 0.1 > BRIGHT else "#ffffff"
+
+
+def legend(parts: Sequence[tuple[str, str]]) -> str:
+    """Return what colours mean."""
+    shown = (f'<span><i style="background:{colour}"></i>{escape(name)}</span>' for name, colour in parts)
+    return f"<p class='legend'>{''.join(shown)}</p>"
 
 
 def histogram(counts: Sequence[int], low: float, high: float, colour: str) -> str:

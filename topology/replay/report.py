@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from agents.rank import rules as rank
 from schemas.codec import RecordUndecodable
 from schemas.records import Ranking, Replay
 from streams.settings import Settings
@@ -23,7 +22,7 @@ from topology.replay.topics import ready, results
 from topology.topics import Topics
 
 REGRESSIONS = 10
-BINS = 40
+BINS = 41  # odd: the middle one holds no difference
 ALL = "all"
 
 
@@ -227,11 +226,10 @@ def _contests(tally: Tally, numbers: Sequence[int], names: Mapping[int, str]) ->
 def _champions(
     settings: Settings, tally: Tally, seed: Snapshot, live: Snapshot, variants: Mapping[str, Mapping[str, Ranking]]
 ) -> Sequence[Champion]:
-    contest: dict[str, Ranking] = dict(seed.champions)
+    contested = Learned(settings.rank, settings.watch, seed)
     for verdict in tally.verdicts():
-        contest[verdict.cell] = rank.ranked(
-            contest.get(verdict.cell) or rank.unranked(verdict.cell), verdict, settings.rank
-        )
+        contested.judge(verdict)
+    contest = contested.champions
     cells = {*contest, *live.champions, *(cell for rankings in variants.values() for cell in rankings)}
     return [
         Champion(

@@ -86,6 +86,8 @@ async def replay(
         return before
     topics = [results(kafka, looked.name, number) for number in range(1, len(order.variants) + 1)]
     ids = await ready([replays(kafka), recorded_answers(kafka), *topics], kafka)
+    # what a killed start has left behind
+    await remove(kafka, own_prefix(kafka, looked.name), but=[topic.name for topic in topics])
     begun = before or _begun(looked, answers)
     await _remember(settings, begun, ids)
     tell(f"replay {looked.name}: {looked.survey.taken:,} requests, {', '.join(begun.variants)}")

@@ -13,6 +13,7 @@ from topology.replay.intervals import Mean, mean_of
 from topology.replay.learned import verdict_of
 
 HISTORY_NUMBER = 0
+EVEN = 0.005  # smaller differences are those of the last digits of vectors
 _SCHEMA = """
 PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16000;
 CREATE TABLE ended (
@@ -142,7 +143,7 @@ class Tally:
         """Compare two sides request by request; only requests that both have a score for are counted."""
         count, total, squares, wins, losses = self._file.execute(
             "SELECT count(*), total(b.score - a.score), total((b.score - a.score) * (b.score - a.score)),"
-            f" total(b.score > a.score), total(b.score < a.score) {_PAIRS} AND (? IS NULL OR a.cell = ?)",
+            f" total(b.score - a.score >= {EVEN}), total(a.score - b.score >= {EVEN}) {_PAIRS} AND (? IS NULL OR a.cell = ?)",
             (before, after, cell, cell),
         ).fetchone()
         return Compared(
@@ -164,10 +165,11 @@ class Tally:
         return found
 
     def regressions(self, before: int, after: int, most: int) -> list[Pair]:
-        """Return the requests that lost most, worst first."""
+        """Return the requests that lost most, worst first; each question once."""
         rows = self._file.execute(
-            "SELECT a.request, a.cell, a.query, a.model, a.status, a.score, a.text, b.model, b.status, b.score, b.text"
-            f" {_PAIRS} AND b.score < a.score ORDER BY b.score - a.score, a.position LIMIT ?",
+            "SELECT a.request, a.cell, a.query, a.model, a.status, a.score, a.text, b.model, b.status, b.score, b.text,"
+            f" min(b.score - a.score) {_PAIRS} AND a.score - b.score >= {EVEN} GROUP BY a.cell, a.query"
+            " ORDER BY 12, a.position LIMIT ?",  # min() chooses the row that the other columns are of
             (before, after, most),
         )
         return [

@@ -3,12 +3,12 @@
 import asyncio
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from schemas.codec import RecordUndecodable
 from schemas.registry import LockedIds, SchemaSource, serde
@@ -28,7 +28,7 @@ from topology.diagram import drawn
 from topology.outside import Tell, open_outside, views
 from topology.provision import plan_of, provision
 from topology.reading import Decoder, Span, open_reader
-from topology.replay.answers import AnswerBook, RecordedModel
+from topology.replay.answers import AnswerBook, RecordedEncoder, RecordedModel
 from topology.replay.clock import EventClock
 from topology.replay.flow import Flow, Namespace
 from topology.replay.history import Historical, History, Survey
@@ -39,6 +39,9 @@ from topology.replay.topics import own_prefix, recorded_answers
 from topology.topics import Topics
 from topology.units import Unit
 from topology.worker import working
+
+if TYPE_CHECKING:
+    from schemas.records import ReplayedRequest
 
 WINDOW = 500  # requests between two moments at which champions and circuits change; bounds what is held in memory
 ATTEMPT_BYTES = 3
@@ -69,11 +72,7 @@ async def play(run: Run, number: int, variant: Variant, journal: Journal, on_don
         PipelineError: it was interrupted; what is in the journal stays.
     """
     learned = Learned(run.settings.rank, run.settings.watch, run.seed)
-    done = 0
-    async with aclosing(journal.read()) as entries:
-        async for entry in entries:
-            learned.learn([entry])
-            done += 1
+    done = await _relearned(learned, journal, run.survey.taken)
     on_done(done)
     if done == run.survey.taken:
         return
@@ -109,6 +108,20 @@ async def _while_all_is_well(feeding: Coroutine[Any, Any, None], flow: Flow, spa
         for task in (fed, ended):
             task.cancel()
         await asyncio.gather(fed, tailed, ended, return_exceptions=True)
+
+
+async def _relearned(learned: Learned, journal: Journal, total: int) -> int:
+    """Count the windows of an earlier start; returns where they end. One that was not wholly written is run again."""
+    window: list[ReplayedRequest] = []
+    done = 0
+    async with aclosing(journal.read()) as entries:
+        async for entry in entries:
+            window.append(entry)
+            if len(window) == WINDOW or entry.position + 1 == total:
+                learned.learn(window)
+                done += len(window)
+                window = []
+    return done
 
 
 async def _windows(requests: AsyncIterator[Historical], done: int) -> AsyncIterator[Sequence[Historical]]:
@@ -149,6 +162,7 @@ async def _namespace(
         outside = replace(
             outside,
             clock=clock,
+            encoder=RecordedEncoder(outside.encoder, book) if "encoder" in uses else outside.encoder,
             models=models,
             feedback_sink=None,
             champions=learned.champions,
@@ -186,10 +200,10 @@ def isolated(settings: Settings, order: Order, prefix: str) -> Settings:
     )
 
 
-async def remove(kafka: KafkaSettings, prefix: str) -> int:
+async def remove(kafka: KafkaSettings, prefix: str, *, but: Collection[str] = ()) -> int:
     """Delete the topics and groups whose names begin with `prefix`; returns how many topics."""
     cluster = Cluster(kafka)
-    names = [name for name in await cluster.topics() if name.startswith(prefix)]
+    names = [name for name in await cluster.topics() if name.startswith(prefix) and name not in but]
     await cluster.delete(names)
     await cluster.delete_groups(prefix)
     return len(names)
@@ -206,11 +220,7 @@ async def _book(run: Run, data_dir: Path, producer: LibrdkafkaProducer) -> Answe
     ids: SchemaSource = LockedIds()
     await ids.start(subjects([topic]))
     book = AnswerBook(topic, serde(ids, topic.name, topic.record), producer, data_dir / "answers.sqlite")
-    if run.answers is not Answers.FRESH:
-        known = await book.read(
-            await open_reader([topic.name], Span(from_beginning=True, follow=False), run.settings.kafka)
-        )
-        run.tell(f"{known:,} recorded answers are known")
+    await book.read(await open_reader([topic.name], Span(from_beginning=True, follow=False), run.settings.kafka))
     return book
 
 

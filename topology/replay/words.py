@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from topology.replay.intervals import Mean
 from topology.replay.report import Comparison, Report
+from topology.replay.tally import EVEN
 
 SIDE_COLUMNS = ("side", "requests#", "ok#", "degraded#", "rejected#", "failed#", "expired#", "score", "p50 ms#", "p95 ms#",
                 "tokens in#", "tokens out#", "USD#")  # fmt: skip
@@ -31,9 +32,8 @@ def verdict(one: Comparison) -> str:
         return f"{one.before} and {one.after} have no request in common that both have a score for"
     if mean.low is None or mean.high is None:
         return f"{one.after} against {one.before}: {mean.mean:+.4f} over {mean.count} requests, too few to tell"
-    what = ("better" if mean.mean > 0 else "worse") if mean.decided else "not distinguishable"
     return (
-        f"{one.after} is {what}{' than' if mean.decided else ' from'} {one.before}: {difference(mean)} over {mean.count:,} "
+        f"{one.after} is {_word(mean)} {one.before}: {difference(mean)} over {mean.count:,} "
         f"requests; {compared.wins:,} better, {compared.losses:,} worse, {compared.ties:,} equal"
     )
 
@@ -125,6 +125,14 @@ def score(mean: Mean) -> str:
 def difference(mean: Mean) -> str:
     """Return a difference with its interval."""
     return f"{mean.mean:+.4f}{_interval(mean, '+.4f')}"
+
+
+def _word(mean: Mean) -> str:
+    if not mean.decided:
+        return "not distinguishable from"
+    if abs(mean.mean) < EVEN:
+        return "as good as"
+    return "better than" if mean.mean > 0 else "worse than"
 
 
 def _interval(mean: Mean, form: str) -> str:

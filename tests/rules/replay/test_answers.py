@@ -1,17 +1,18 @@
 """A model's answers are recorded, and said again so that nobody can tell."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from schemas.records import RecordedAnswer
-from streams.errors import ProviderRefused, ProviderUnavailable
-from streams.ports import Ask, Finish, Piece
+from streams.errors import ContentRefused, ProviderRefused, ProviderUnavailable
+from streams.ports import Ask, Finish, Piece, Vector
 from tests.clock import FixedClock
 from tests.fakes.model import HANGS, STOP, ScriptedModel
 from tests.given import a_chunk
-from topology.replay.answers import NOT_RECORDED, RecordedModel, ask_id_of
+from topology.replay.answers import NOT_RECORDED, RecordedEncoder, RecordedModel, ask_id_of
 from topology.replay.clock import EventClock
 from topology.replay.order import Answers
 
@@ -69,7 +70,9 @@ async def test_an_answer_is_said_again_without_asking_and_takes_as_long() -> Non
     assert again.clock.ms == first.clock.ms
 
 
-@pytest.mark.parametrize("error", [ProviderUnavailable("no answer"), ProviderRefused("wrong key")])
+@pytest.mark.parametrize(
+    "error", [ProviderUnavailable("no answer"), ProviderRefused("wrong key"), ContentRefused("not that")]
+)
 async def test_a_failure_is_recorded_too_and_fails_again(error: Exception) -> None:
     shelf = Shelf()
     first = Asked(shelf, Answers.REUSE, "Be", error)
@@ -122,6 +125,33 @@ async def test_an_asker_who_gives_up_leaves_a_failure_on_record() -> None:
 
     assert hanging.model.cancelled
     assert shelf[ask_id_of("first", ASK)].error_code == ProviderUnavailable.code
+
+
+class WobblyEncoder:
+    """An `Encoder` that never gives a text the same vector twice."""
+
+    model = "wobbly"
+    dimension = 2
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    async def encode(self, texts: Sequence[str]) -> Sequence[Vector]:
+        await asyncio.sleep(0)
+        self.texts += texts
+        return [(1.0, len(self.texts) / 1000) for _ in texts]
+
+
+async def test_a_text_keeps_the_first_vector_it_had_also_when_two_ask_at_once() -> None:
+    shelf, wobbly = Shelf(), WobblyEncoder()
+    encoder = RecordedEncoder(wobbly, shelf)
+
+    (one,), (two, other) = await asyncio.gather(encoder.encode(["a"]), encoder.encode(["a", "b"]))
+    again = await RecordedEncoder(wobbly, shelf).encode(["b", "a", "b"])
+
+    assert one == two
+    assert again == [other, one, other]
+    assert wobbly.texts == ["a", "a", "b"]
 
 
 def test_anything_a_model_is_given_makes_another_ask() -> None:
