@@ -25,6 +25,8 @@ PUBLISHED: tuple[type, ...] = (
     records.Invalidation,
     records.Command,
     records.Request,
+    records.Attack,
+    records.Duplicate,
     records.Analysis,
     records.Embedding,
     records.Context,

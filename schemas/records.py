@@ -109,6 +109,15 @@ class CommandAction(StrEnum):
     FORCE_OPEN = "force_open"
     DISABLE = "disable"
     RESET = "reset"
+    FORGET = "forget"
+
+
+class AttackKind(StrEnum):
+    """How an addition to the attack set is used."""
+
+    EXAMPLE = "example"
+    RULE = "rule"
+    OFF = "off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +132,7 @@ class Origin:
     event_time: Annotated[datetime, "When it happened; tables and replays move on this clock"]
     deadline: Annotated[datetime, "After this moment the answer is useless and the request expires"]
     replay_id: Annotated[str | None, "Set while historical topics are replayed"] = None
+    user_id: Annotated[str | None, "Person behind the request, as the tenant names them; limited on their own"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +145,31 @@ class ErrorReport:
     context: Annotated[Mapping[str, str], "Names and values that locate the error"]
     cause: Annotated[str | None, "Type and text of the underlying error"] = None
     timestamp: Annotated[datetime, "When it was seen"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit:
+    """One limit and what is left of it."""
+
+    name: Annotated[str, "`tenant requests`, `tenant tokens`, `user requests` or `user tokens`"]
+    limit: Annotated[int, "Most within the window"]
+    remaining: Annotated[int, "What is left after this request"]
+    reset_at: Annotated[
+        datetime, "When the oldest request counted leaves the window and something of the limit comes free"
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attack:
+    """Topic `attacks`, key attack_id: an addition to the prompt-injection screen; a tombstone takes it back."""
+
+    attack_id: Annotated[str, "Id; with kind off, the built-in rule that is switched off"]
+    kind: Annotated[AttackKind, "Whether the text is an example, a rule, or nothing"]
+    family: Annotated[str, "Family it is counted under"]
+    text: Annotated[str, "An attack as it was seen, or an RE2 pattern over folded text", AtMost(2000)]
+    added_by: Annotated[str, "Who added it"]
+    reason: Annotated[str, "Why"] = ""
+    at: Annotated[datetime, "When it was added"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,12 +285,22 @@ class Command:
     """Topic `commands`, key the cell or dependency: an order of an operator, idempotent by id."""
 
     command_id: Annotated[str, "Repeating an id has no effect"]
-    subject: Annotated[str, "Cell (`domain/task`) or dependency"]
+    subject: Annotated[str, "Cell (`domain/task`), dependency, or conversation to forget"]
     action: Annotated[CommandAction, "What to do"]
     model: Annotated[str | None, "Model to promote or demote"] = None
     issued_by: Annotated[str, "Who orders it"]
     reason: Annotated[str, "Why"]
     at: Annotated[datetime, "When it was ordered"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One exchange of a conversation."""
+
+    request_id: Annotated[str, "Request"]
+    query: Annotated[str, "At most 2,000 characters", AtMost(2000)]
+    answer: Annotated[str, "At most 2,000 characters; empty until answered", AtMost(2000)]
+    at: Annotated[datetime, "Event time"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,6 +319,20 @@ class Request:
     strict: Annotated[bool, "Refuse rather than answer degraded"] = False
     speak: Annotated[bool, "Also synthesize the answer"] = False
     risk: Annotated[float, "Prompt-injection risk, 0 to 1"] = 0.0
+    risk_reasons: Annotated[tuple[str, ...], "What the screen found, most telling first"] = ()
+    screened_by: Annotated[str | None, "Version of the screen; none when it was off"] = None
+    limits: Annotated[tuple[RateLimit, ...], "Rate limits and what is left of them"] = ()
+    history: Annotated[tuple[Turn, ...], "Earlier turns of the conversation, oldest first"] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duplicate:
+    """Topic `duplicates`, key of the first: a request that repeats one made a moment ago and waits for its result."""
+
+    origin: Annotated[Origin, "Who asked again"]
+    request: Annotated[Request, "The repetition, admitted; it goes on by itself when the first has no result in time"]
+    first_request_id: Annotated[str, "Request whose result answers this one too"]
+    first_session_id: Annotated[str | None, "Conversation of the first, when it has one"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -537,6 +596,9 @@ class Result:
     cost_usd: Annotated[float, "Price of the model call"] = 0.0
     latency_ms: Annotated[float, "Duration of the model call"] = 0.0
     maybe_repeated: Annotated[bool, "True when the model may have been asked, and paid, twice"] = False
+    risk: Annotated[float, "Prompt-injection risk, 0 to 1"] = 0.0
+    limits: Annotated[tuple[RateLimit, ...], "Rate limits and what is left of them"] = ()
+    duplicate_of: Annotated[str | None, "Request whose answer this is, when it was asked twice at once"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -663,16 +725,6 @@ class CircuitState:
     calls: Annotated[str, "Newest calls, oldest first: `.` well, `s` slow, `f` failed, `x` slow and failed"] = ""
     probe_s: Annotated[float, "While half open one call is let through in each span of this length"] = 10.0
     seen: Annotated[str, "Digests of the newest outcomes counted, 6 characters each, newest last"] = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """One exchange of a conversation."""
-
-    request_id: Annotated[str, "Request"]
-    query: Annotated[str, "At most 2,000 characters", AtMost(2000)]
-    answer: Annotated[str, "At most 2,000 characters; empty until answered", AtMost(2000)]
-    at: Annotated[datetime, "Event time"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from schemas.ids import result_id
 from schemas.records import ErrorReport, Origin, Result, Status
-from streams.errors import DeadlineExceeded, PipelineError, RequestInvalid
+from streams.errors import DeadlineExceeded, PipelineError, RequestInvalid, RequestRejected
 from streams.lanes import Received
 from streams.producer import Headers
 from streams.tracing import header
@@ -72,9 +72,17 @@ def failed_result(origin: Origin, error: PipelineError, at: datetime) -> Result:
     status = Status.FAILED
     reports: tuple[ErrorReport, ...] = (_report(error, at),)
     if isinstance(error, RequestInvalid):
-        status = Status.REJECTED
         reports = tuple(_report(type(error)([problem]), at) for problem in error.problems)
-    elif isinstance(error, DeadlineExceeded):
+    if isinstance(error, RequestRejected):
+        return Result(
+            origin=origin,
+            result_id=result_id(origin.request_id),
+            status=Status.REJECTED,
+            errors=reports,
+            risk=error.risk,
+            limits=error.limits,
+        )
+    if isinstance(error, DeadlineExceeded):
         status = Status.EXPIRED
     return Result(origin=origin, result_id=result_id(origin.request_id), status=status, errors=reports)
 

@@ -10,10 +10,13 @@ PipelineError
 ├── Permanent                     a dead letter at once
 │   ├── Undecodable               bytes that are no record of this topic
 │   ├── RecordInvalid             a record that cannot be encoded
-│   ├── RequestInvalid            a request with problems, all listed
-│   │   ├── AudioInvalid          audio that cannot be decoded, or is not as announced
-│   │   ├── NothingHeard          audio without speech
-│   │   └── TranscriptDoubtful    speech that was not understood well enough
+│   ├── RequestRejected           a request that is not taken: a result says why, no dead letter
+│   │   ├── RequestInvalid        a request with problems, all listed
+│   │   │   ├── AudioInvalid      audio that cannot be decoded, or is not as announced
+│   │   │   ├── NothingHeard      audio without speech
+│   │   │   └── TranscriptDoubtful  speech that was not understood well enough
+│   │   ├── InjectionSuspected    the text tries to give the model new instructions
+│   │   └── RateLimited           the tenant or the user has asked too much
 │   ├── ProviderRefused           a provider said no: wrong key, unknown model
 │   │   ├── ContentRefused        its content policy forbids to answer
 │   │   └── ContextOverflow       the prompt is longer than the model's context window
@@ -38,7 +41,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from schemas.records import ErrorReport, Severity
+from schemas.records import ErrorReport, RateLimit, Severity
 
 
 class PipelineError(Exception):
@@ -132,11 +135,19 @@ class RecordInvalid(Permanent):
     code = "record_invalid"
 
 
-class RequestInvalid(Permanent):
+class RequestRejected(Permanent):
+    """A request is not taken. What the limits say and how risky the text is goes into its result."""
+
+    code = "request_rejected"
+    severity = Severity.INFO
+    limits: tuple[RateLimit, ...] = ()
+    risk: float = 0.0
+
+
+class RequestInvalid(RequestRejected):
     """A request has problems; `problems` lists every one."""
 
     code = "request_invalid"
-    severity = Severity.INFO
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
@@ -159,6 +170,37 @@ class TranscriptDoubtful(RequestInvalid):
     """Speech whose transcript is less certain than FORGESTREAM_TRANSCRIBE_REFUSE_BELOW."""
 
     code = "transcript_doubtful"
+
+
+class InjectionSuspected(RequestRejected):
+    """The text tries to give the model new instructions. Operator: docs/screen.md says how to look and what to change."""
+
+    code = "injection_suspected"
+    severity = Severity.WARNING
+
+    def __init__(self, risk: float, reasons: Sequence[str], version: str) -> None:
+        super().__init__(
+            f"the text looks like an attempt to give the model new instructions ({', '.join(reasons)}); say it in other words",
+            context={"risk": f"{risk:.3f}", "reasons": "; ".join(reasons), "screen": version},
+        )
+        self.risk = risk
+
+
+class RateLimited(RequestRejected):
+    """The tenant or the user has asked too much; the result says when it may ask again."""
+
+    code = "rate_limited"
+
+    def __init__(self, limits: Sequence[RateLimit], exceeded: RateLimit) -> None:
+        super().__init__(
+            f"the limit of {exceeded.limit:,} {exceeded.name} is reached; ask again after {exceeded.reset_at.isoformat()}",
+            context={
+                "limit": str(exceeded.limit),
+                "remaining": str(exceeded.remaining),
+                "reset_at": exceeded.reset_at.isoformat(),
+            },
+        )
+        self.limits = tuple(limits)
 
 
 class ProviderRefused(Permanent):

@@ -18,7 +18,7 @@ from streams.errors import (
     HandlerFailed,
     PipelineError,
     RecordInvalid,
-    RequestInvalid,
+    RequestRejected,
     SchemaNotLoaded,
     Transient,
     Undecodable,
@@ -228,7 +228,7 @@ class Guard:
         at = self._engine.clock.now()
         if reads.topic.ends_request and (origin := self._origin(scope)) is not None:
             outbox(self._engine.results, failed_result(origin, error, at))
-        if isinstance(error, RequestInvalid):
+        if isinstance(error, RequestRejected):
             self.counts.rejected += 1
             log.info("request rejected: %s", error.message)
         elif isinstance(error, DeadlineExceeded):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from schemas.records import Chunk, Domain, Effect, Feedback
+from schemas.records import Chunk, Domain, Effect, Feedback, Origin, RateLimit, Turn
 
 Vector = tuple[float, ...]
 
@@ -163,3 +163,49 @@ class EffectMemory(Protocol):
 
     def keep(self, effect: Effect) -> None:
         """Remember an effect that has just been written to the log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """What one subject may ask within the window; 0 is no limit."""
+
+    name: str
+    subject: str
+    requests: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A request at the gate. Requests with one `fingerprint` ask the same; `tokens` are reserved for it."""
+
+    request_id: str
+    session_id: str | None
+    tenant: str
+    fingerprint: str
+    tokens: int
+    quotas: tuple[Quota, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """What the gate says: a request asked before (`first_request_id`), a limit that is exceeded, or neither."""
+
+    limits: tuple[RateLimit, ...] = ()
+    exceeded: RateLimit | None = None
+    first_request_id: str | None = None
+    first_session_id: str | None = None
+
+
+class Gate(Protocol):
+    """Counts requests over a sliding window and knows those of a moment ago, for all workers together where it can."""
+
+    async def enter(self, entry: Entry, at: datetime) -> Passage:
+        """Count a request, unless a limit is exceeded or it repeats another; all or nothing, once per request id."""
+
+
+class History(Protocol):
+    """What was said in a conversation before."""
+
+    def before(self, origin: Origin) -> Sequence[Turn]:
+        """Return the turns a request should know of, oldest first; none without a conversation."""

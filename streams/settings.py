@@ -170,6 +170,55 @@ class AdmitSettings:
     max_deadline_s: float = setting(
         86_400.0, "Latest deadline a request may have, after its event time", unit="s", least=1
     )
+    window_s: float = setting(60.0, "Sliding window of the rate limits", unit="s", least=1)
+    tenant_requests: int = setting(0, "Most requests of a tenant within the window; 0 is no limit", least=0)
+    tenant_tokens: int = setting(0, "Most tokens a tenant may reserve within the window; 0 is no limit", least=0)
+    user_requests: int = setting(0, "Most requests of a user of a tenant within the window; 0 is no limit", least=0)
+    user_tokens: int = setting(0, "Most tokens a user may reserve within the window; 0 is no limit", least=0)
+    duplicate_ms: float = setting(
+        500.0,
+        "A request repeated within this is answered with the result of the first; 0 asks twice",
+        unit="ms",
+        least=0,
+    )
+    duplicate_wait_s: float = setting(
+        30.0, "A repetition whose first has no result by then is asked by itself", unit="s", least=0.1
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScreenSettings:
+    """The prompt-injection screen; docs/screen.md says how well it works."""
+
+    mode: str = setting(
+        "refuse",
+        "refuse rejects risky requests, score lets them pass with their risk, off does not look",
+        choices=("refuse", "score", "off"),
+    )
+    refuse_at: float = setting(0.5, "Risk from which a text is refused", least=0, most=1)
+    similar_at: float = setting(0.8, "Cosine from which a text is taken for an added example", least=0, most=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisSettings:
+    """What workers share beside Kafka: rate limits and repetitions."""
+
+    url: str = setting("", "redis://host:port/0, or rediss:// for TLS; empty counts in each process alone", secret=True)
+    timeout_s: float = setting(0.25, "Longest wait for one call; a worker then counts by itself", unit="s", least=0.01)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RememberSettings:
+    """Conversations."""
+
+    turns: int = setting(100, "Most turns kept of a conversation", least=1, most=100)
+    history_turns: int = setting(6, "Most earlier turns given to a request", least=0, most=100)
+    history_chars: int = setting(
+        4000, "Most characters of earlier turns given to a request", unit="characters", least=0
+    )
+    expiry_s: float = setting(
+        2_592_000.0, "A conversation without a turn for this long is forgotten", unit="s", least=1
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -430,6 +479,9 @@ class Settings:
     transcribe: TranscribeSettings = field(default_factory=TranscribeSettings)
     synthesize: SynthesizeSettings = field(default_factory=SynthesizeSettings)
     analyse: AnalyseSettings = field(default_factory=AnalyseSettings)
+    screen: ScreenSettings = field(default_factory=ScreenSettings)
+    redis: RedisSettings = field(default_factory=RedisSettings)
+    remember: RememberSettings = field(default_factory=RememberSettings)
     embed: EmbedSettings = field(default_factory=EmbedSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     index: IndexSettings = field(default_factory=IndexSettings)

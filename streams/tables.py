@@ -65,6 +65,11 @@ class OwnedTable(Generic[V]):
         self._store[key.encode()] = self._serde.encode(value)
         return value
 
+    def delete(self, key: str) -> None:
+        """Forget the value of `key`, here and in the changelog; unknown keys are fine."""
+        if key.encode() in self._store:
+            del self._store[key.encode()]
+
     def items(self) -> Iterator[tuple[str, V]]:
         """Iterate over what this worker holds."""
         for key, stored in list(self._store.items()):

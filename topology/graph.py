@@ -9,6 +9,8 @@ from agents.evaluate import agent as evaluate
 from agents.index import agent as index
 from agents.publish import agent as publish
 from agents.rank import agent as rank
+from agents.remember import agent as remember
+from agents.repeat import agent as repeat
 from agents.retrieve import agent as retrieve
 from agents.route import agent as route
 from agents.synthesize import agent as synthesize
@@ -25,12 +27,17 @@ from topology.units import Unit
 def attach_unit(unit: Unit, app: App, topics: Topics, outside: Outside, settings: Settings) -> None:
     """Attach the stages of `unit` to its app."""
     if unit is Unit.INTAKE:
-        admit.attach(app, reads=topics.texts, writes=topics.requests, settings=settings.admit)
+        history = remember.attach(app, reads=topics.requests, results=topics.results, commands=topics.commands,
+                                  settings=settings.remember)
+        admit.attach(app, reads=topics.texts, writes=topics.requests, duplicates=topics.duplicates, gate=outside.gate,
+                     encoder=outside.encoder, attacks=outside.attacks, history=history, clock=outside.clock,
+                     settings=settings.admit, screening=settings.screen)
 
     if unit is Unit.INFERENCE:
         embed.attach(app, reads=topics.requests, writes=topics.embeddings, encoder=outside.encoder)
         retrieve.attach(app, reads=topics.embeddings, writes=topics.contexts, outcomes=topics.outcomes, store=outside.store,
-                        circuits=outside.circuits, clock=outside.clock, settings=settings.retrieve)
+                        circuits=outside.circuits, clock=outside.clock, encoder=outside.encoder, attacks=outside.attacks,
+                        settings=settings.retrieve, screening=settings.screen)
         compose.attach(app, reads=topics.contexts, writes=topics.prompts, tokenizer=outside.tokenizer,
                        window_tokens=outside.window_tokens, settings=settings.compose)
         route.attach(app, reads=topics.prompts, writes=topics.answers, tokens=topics.tokens, decisions=topics.decisions,
@@ -51,6 +58,7 @@ def attach_unit(unit: Unit, app: App, topics: Topics, outside: Outside, settings
         if outside.feedback_sink is not None:
             deliver.attach(app, reads=topics.feedback, outcomes=topics.outcomes, effects=topics.effects, memory=outside.effects,
                            sink=outside.feedback_sink, clock=outside.clock)
+        repeat.attach(app, reads=topics.duplicates, results=topics.results, requests=topics.requests, settings=settings.admit)
         # not beside rank: of the stages of one unit only one may read a topic, and both obey commands
         watch.attach(app, reads=topics.outcomes, commands=topics.commands, writes=topics.circuit_states, settings=settings.watch)
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from schemas.records import CircuitState, Ranking
+from schemas.records import Attack, CircuitState, Ranking
 from streams.clients.models.registry import models_of
-from streams.clients.providers import Lifecycle, encoder_of, sink_of, store_of
+from streams.clients.providers import Lifecycle, encoder_of, gate_of, sink_of, store_of
 from streams.clock import SystemClock
 from streams.language import Analyst
-from streams.ports import ChunkStore, Clock, EffectMemory, Encoder, FeedbackSink, Model, Tokenizer
+from streams.ports import ChunkStore, Clock, EffectMemory, Encoder, FeedbackSink, Gate, Model, Tokenizer
 from streams.settings import Settings
 from streams.speech import Decoder, Recognizer, SpeechEngine
 from streams.topic import Topic
@@ -41,6 +41,8 @@ class Outside:
     champions: Mapping[str, Ranking]
     circuits: Mapping[str, CircuitState]
     effects: EffectMemory
+    attacks: Mapping[str, Attack]
+    gate: Gate
 
 
 class Port:
@@ -60,7 +62,7 @@ class Port:
 
 def views(topics: Topics) -> Mapping[str, Topic[Any]]:
     """Return the ports that are views, with the compacted topics they repeat."""
-    return {"champions": topics.standings, "circuits": topics.circuit_states}
+    return {"champions": topics.standings, "circuits": topics.circuit_states, "attacks": topics.attacks}
 
 
 def looked_up(topics: Topics) -> Mapping[str, Topic[Any]]:
@@ -114,10 +116,20 @@ async def open_outside(
                 if "models" in uses:
                     await together(*(start(f"language model {model.spec.name}", model) for model in models))
 
-        async def learn() -> None:
-            if "feedback_sink" in uses and (sink := sink_of(settings.dataforge)) is not None:
-                ports["feedback_sink"] = sink
-                await start("DataForge client", sink)
+        async def connect() -> None:
+            clients = _clients(settings, uses)
+            ports.update({port: client for port, (_, client) in clients.items()})
+            await together(*(start(name, client) for name, client in clients.values() if client is not None))
 
-        await together(search(), answer(), learn(), *voice(settings, uses, ports, start))
+        await together(search(), answer(), connect(), *voice(settings, uses, ports, start))
         yield Outside(**ports)
+
+
+def _clients(settings: Settings, uses: Collection[str]) -> Mapping[str, tuple[str, Lifecycle | None]]:
+    """Return the clients that need nothing but their settings, by port, with their names."""
+    clients: dict[str, tuple[str, Lifecycle | None]] = {}
+    if "feedback_sink" in uses:
+        clients["feedback_sink"] = "DataForge client", sink_of(settings.dataforge)
+    if "gate" in uses:
+        clients["gate"] = "gate of admission", gate_of(settings)
+    return clients

@@ -9,11 +9,13 @@ from schemas.records import (
     Alert,
     Analysis,
     Answer,
+    Attack,
     AudioChunk,
     CircuitState,
     Command,
     Context,
     Decision,
+    Duplicate,
     Effect,
     Embedding,
     Evaluation,
@@ -76,7 +78,9 @@ class Topics:
     transcripts: Topic[Transcript]
     knowledge: Topic[KnowledgeDocument]
     commands: Topic[Command]
+    attacks: Topic[Attack]
     requests: Topic[Request]
+    duplicates: Topic[Duplicate]
     analyses: Topic[Analysis]
     embeddings: Topic[Embedding]
     contexts: Topic[Context]
@@ -132,13 +136,31 @@ class Topics:
                 "commands",
                 Command,
                 OPERATORS,
-                "Orders: promote, demote, freeze, force open, reset",
+                "Orders: promote, demote, freeze, force open, reset, forget",
                 key=lambda command: command.subject,
-                key_name="cell or dependency",
+                key_name="cell, dependency or session_id",
                 retention=MONTH,
+            ),
+            attacks=declare.topic(
+                "attacks",
+                Attack,
+                OPERATORS,
+                "Additions to the prompt-injection screen; a tombstone takes one back",
+                key=lambda attack: attack.attack_id,
+                key_name="attack_id",
+                compacted=True,
             ),
             requests=declare.request(
                 "requests", Request, "admit", "Admitted questions, every field checked and filled in", ends_request=True
+            ),
+            duplicates=declare.topic(
+                "duplicates",
+                Duplicate,
+                "admit",
+                "Requests that wait for the result of the one they repeat",
+                key=lambda duplicate: duplicate.first_session_id or duplicate.first_request_id,
+                key_name="key of the first request",
+                ends_request=True,
             ),
             analyses=declare.request(
                 "analyses", Analysis, "analyse", "Language, sentences, tokens and entities of a request"

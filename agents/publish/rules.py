@@ -42,6 +42,8 @@ def result(evaluation: Evaluation, at: datetime) -> Result:
         cost_usd=answer.cost_usd,
         latency_ms=answer.latency_ms,
         maybe_repeated=answer.maybe_repeated,
+        risk=answer.request.risk,
+        limits=answer.request.limits,
     )
 
 

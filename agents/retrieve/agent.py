@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 
 from agents.retrieve import rules
-from schemas.records import CircuitState, Context, Embedding, Outcome
+from schemas.records import Attack, CircuitState, Context, Embedding, Outcome
 from streams.app import App
 from streams.circuit import VECTOR_STORE, Gate, outcome
 from streams.emit import Emit
 from streams.errors import StoreUnavailable
-from streams.ports import ChunkStore, Clock
-from streams.settings import RetrieveSettings
+from streams.ports import ChunkStore, Clock, Encoder
+from streams.screen.screening import Screen
+from streams.settings import RetrieveSettings, ScreenSettings
 from streams.topic import Topic
 
 
@@ -22,9 +23,13 @@ def attach(
     store: ChunkStore,
     circuits: Mapping[str, CircuitState],
     clock: Clock,
+    encoder: Encoder,
+    attacks: Mapping[str, Attack],
     settings: RetrieveSettings,
+    screening: ScreenSettings,
 ) -> None:
-    """Find passages; without the vector store the request goes on, degraded."""
+    """Find passages; without the vector store the request goes on, degraded. No passage is kept that gives orders to the model."""
+    screen = Screen(encoder, attacks, screening)
     gate = Gate(circuits, reads.partitions)
 
     @app.stage(reads, name="retrieve")
@@ -42,4 +47,8 @@ def attach(
             emit(writes, rules.without_store(embedding))
             return
         emit(outcomes, outcome(VECTOR_STORE, started=started, ended=clock.now(), request_id=request_id))
-        emit(writes, rules.context(embedding, found, settings))
+        context = rules.context(embedding, found, settings)
+        refused = [
+            kept.chunk_id for kept in context.chunks if kept.kept and screen.refuses(await screen.look(kept.text))
+        ]
+        emit(writes, rules.without(context, refused))

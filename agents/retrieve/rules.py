@@ -1,7 +1,7 @@
 """Which of the passages found become context."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from schemas.records import Chunk, Context, Embedding
@@ -10,6 +10,7 @@ from streams.settings import RetrieveSettings
 from streams.words import content_words
 
 STORE_UNAVAILABLE = "vector_store_unavailable"
+INJECTION = "injection_suspected"
 PACK_UNAVAILABLE = "context_pack_unavailable"
 
 LEXICAL_LIFT = 0.3
@@ -27,6 +28,16 @@ def context(embedding: Embedding, found: Iterable[FoundChunk], settings: Retriev
 def without_store(embedding: Embedding) -> Context:
     """Return the request with no passages, since the store could not be asked."""
     return _context(embedding, (), (STORE_UNAVAILABLE,))
+
+
+def without(context: Context, refused: Collection[str]) -> Context:
+    """Return the context with passages that look like a prompt injection dropped."""
+    if not refused:
+        return context
+    chunks = tuple(
+        replace(chunk, kept=False, reason=INJECTION) if chunk.chunk_id in refused else chunk for chunk in context.chunks
+    )
+    return replace(context, chunks=chunks)
 
 
 def relevance(similarity: float, overlap: float) -> float:

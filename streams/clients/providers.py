@@ -7,8 +7,8 @@ from typing import Protocol
 from streams.clients.batching import BatchedEncoder, EmbeddingModel
 from streams.clients.hashing import Hashing
 from streams.errors import SettingsInvalid
-from streams.ports import ChunkStore, Encoder, FeedbackSink
-from streams.settings import DataForgeSettings, EmbedSettings, StoreSettings
+from streams.ports import ChunkStore, Encoder, FeedbackSink, Gate
+from streams.settings import DataForgeSettings, EmbedSettings, Settings, StoreSettings
 
 
 class Lifecycle(Protocol):
@@ -27,6 +27,10 @@ class OwnedEncoder(Encoder, Lifecycle, Protocol):
 
 class OwnedStore(ChunkStore, Lifecycle, Protocol):
     """A store and its life."""
+
+
+class OwnedGate(Gate, Lifecycle, Protocol):
+    """A gate and its life."""
 
 
 class OwnedSink(FeedbackSink, Lifecycle, Protocol):
@@ -73,3 +77,15 @@ def sink_of(settings: DataForgeSettings) -> OwnedSink | None:
     from streams.clients.dataforge import DataForge  # noqa: PLC0415 - loaded only where it is used
 
     return DataForge(settings)
+
+
+def gate_of(settings: Settings) -> OwnedGate:
+    """The gate of all workers when a Redis is named, else one of this process. Raises SettingsInvalid."""
+    window_s, duplicate_ms = settings.admit.window_s, settings.admit.duplicate_ms
+    if not settings.redis.url:
+        from streams.clients.memory_gate import MemoryGate  # noqa: PLC0415 - beside its rival
+
+        return MemoryGate(window_s=window_s, duplicate_ms=duplicate_ms)
+    from streams.clients.redis_gate import RedisGate  # noqa: PLC0415 - loaded only where it is used
+
+    return RedisGate(settings.redis, window_s=window_s, duplicate_ms=duplicate_ms)

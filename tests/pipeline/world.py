@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from schemas.records import KnowledgeDocument, Origin, TextQuery
 from streams.clients.hashing import Hashing
+from streams.clients.memory_gate import MemoryGate
 from streams.clients.memory_store import MemoryStore
 from streams.errors import PipelineError
 from streams.lanes import Received
@@ -19,6 +20,7 @@ from streams.ports import (
     Encoder,
     FeedbackSink,
     Finish,
+    Gate,
     Model,
     ModelSpec,
     Piece,
@@ -119,6 +121,7 @@ def outside(
     sink: FeedbackSink | None = None,
     recognizer: Recognizer | None = None,
     engines: Sequence[SpeechEngine] = (),
+    gate: Gate | None = None,
 ) -> Outside:
     """Return the ports; what repeats topics is put in by whoever runs the units."""
     return Outside(
@@ -136,6 +139,8 @@ def outside(
         champions={},
         circuits={},
         effects=RememberedEffects(),
+        attacks={},
+        gate=gate or MemoryGate(window_s=60.0, duplicate_ms=0.0),
     )
 
 

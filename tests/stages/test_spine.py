@@ -1,5 +1,6 @@
 """Each stage of the spine as it is wired: one record in, what it sends, and what a failure leaves behind."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -16,7 +17,8 @@ from agents.rank import agent as rank
 from agents.retrieve import agent as retrieve
 from agents.route import agent as route
 from agents.watch import agent as watch
-from schemas.records import CircuitState, Command, CommandAction, KnowledgeDocument, Ranking, Status
+from schemas.records import CircuitState, Command, CommandAction, KnowledgeDocument, Origin, Ranking, Status, Turn
+from streams.clients.memory_gate import MemoryGate
 from streams.errors import (
     DataForgeRefused,
     DataForgeUnavailable,
@@ -71,7 +73,10 @@ def attach_retrieve(app: FakeApp, store: ScriptedStore, clock: FixedClock, *open
         store=store,
         circuits=circuits,
         clock=clock,
+        encoder=LetterEncoder(),
+        attacks={},
         settings=SETTINGS.retrieve,
+        screening=SETTINGS.screen,
     )
 
 
@@ -117,8 +122,29 @@ def attach_rank(app: FakeApp, **circuits: CircuitState) -> None:
     )
 
 
-async def test_admit_passes_a_good_query_on_and_refuses_a_bad_one(app: FakeApp) -> None:
-    admit.attach(app.app, reads=TOPICS.texts, writes=TOPICS.requests, settings=SETTINGS.admit)
+class NoHistory:
+    def before(self, origin: Origin) -> Sequence[Turn]:
+        return ()
+
+
+def attach_admit(app: FakeApp, clock: FixedClock) -> None:
+    admit.attach(
+        app.app,
+        reads=TOPICS.texts,
+        writes=TOPICS.requests,
+        duplicates=TOPICS.duplicates,
+        gate=MemoryGate(window_s=60.0, duplicate_ms=500.0),
+        encoder=LetterEncoder(),
+        attacks={},
+        history=NoHistory(),
+        clock=clock,
+        settings=SETTINGS.admit,
+        screening=SETTINGS.screen,
+    )
+
+
+async def test_admit_passes_a_good_query_on_and_refuses_a_bad_one(app: FakeApp, clock: FixedClock) -> None:
+    attach_admit(app, clock)
 
     await app.put(TOPICS.texts, a_text_query("Who wrote it?"))
     with pytest.raises(RequestInvalid):

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from streams.errors import PipelineError, StartRefused
 from topology.cli import (
+    attacks_command,
     champions_command,
     circuits_command,
     dead_letters_command,
@@ -90,6 +91,7 @@ def commands() -> typer.Typer:
         champions_command,
         circuits_command,
         dead_letters_command,
+        attacks_command,
         replay_command,
     ):
         module.register(app)

@@ -95,6 +95,8 @@ class Order:
             settings.kafka.topic_prefix,
             settings.kafka.partitions,
             settings.admit,
+            settings.screen,
+            settings.remember,
             settings.embed,
             settings.index,
         ]

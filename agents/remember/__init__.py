@@ -1,0 +1,1 @@
+"""remember: Request, Result, Command -> table sessions. The only writer of conversations; admit reads them."""

@@ -1,0 +1,46 @@
+"""Wiring of remember."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agents.remember import rules
+from schemas.records import Command, Origin, Request, Result, Session, Turn
+from streams.app import App
+from streams.emit import Emit
+from streams.ports import History
+from streams.settings import RememberSettings
+from streams.tables import OwnedTable
+from streams.topic import Topic
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The conversations as admit sees them: on the same worker, since a question has the key of its conversation."""
+
+    sessions: OwnedTable[Session]
+    settings: RememberSettings
+
+    def before(self, origin: Origin) -> Sequence[Turn]:
+        """Return the turns a request should know of; see `History`."""
+        if origin.session_id is None:
+            return ()
+        return rules.told(self.sessions.get(origin.session_id), origin.event_time, self.settings)
+
+
+def attach(
+    app: App, *, reads: Topic[Request], results: Topic[Result], commands: Topic[Command], settings: RememberSettings
+) -> History:
+    """Keep the conversations in a table; a command forgets one."""
+    sessions = app.owned_table("sessions", Session, rules.unheard)
+
+    @app.stage(reads, results, commands, name="remember")
+    def remember(seen: Request | Result | Command, _: Emit) -> None:
+        session_id = rules.subject(seen)
+        if session_id is None:
+            return
+        if isinstance(seen, Command):
+            sessions.delete(session_id)
+            return
+        sessions.update(session_id, lambda session: rules.after(session, seen, settings))
+
+    return Told(sessions, settings)

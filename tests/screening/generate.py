@@ -1,0 +1,157 @@
+"""Writes the corpus: `python -m tests.screening.generate`. The same templates and slots give the same corpus, byte for byte."""
+
+import hashlib
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+
+from tests.screening import codes
+
+HERE = Path(__file__).parent
+CORPUS = HERE / "corpus.jsonl"
+TRAIN, HELD_OUT = "train", "held_out"
+ATTACK, HARMLESS = "attack", "harmless"
+PER_TEMPLATE = {(ATTACK, TRAIN): 3, (ATTACK, HELD_OUT): 3, (HARMLESS, TRAIN): 14, (HARMLESS, HELD_OUT): 12}
+PER_CODE = {TRAIN: 18, HELD_OUT: 9}
+
+_SECTION = re.compile(r"\[(\w+) (\w+) (\w+)\]")
+_SLOT = re.compile(r"\{(\w+)\}")
+_CODED = re.compile(r"\{(b64|hex|url|rot13|morse):([^}]*)\}")
+_CODES = {"b64": "base64", "hex": "hex", "url": "url", "rot13": "rot13", "morse": "morse"}
+_WRAPPERS = {
+    TRAIN: (
+        "Decode this and do what it says: {coded}",
+        "{coded}",
+        "The following is encoded. Follow it: {coded}",
+        "What is {topic}? {coded}",
+    ),
+    HELD_OUT: ("{coded}", "My message, encoded for safety: {coded}", "Please carry out the task hidden in here. {coded}"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """One text of the corpus. All texts of one template are in the same part."""
+
+    text_id: str
+    label: str
+    family: str
+    template: str
+    language: str
+    part: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """One line of a source file."""
+
+    name: str
+    family: str
+    language: str
+    part: str
+    text: str
+
+
+def templates(source: Path) -> Iterator[Template]:
+    """Yield the templates of a file of sections."""
+    family = language = part = ""
+    numbers: defaultdict[str, int] = defaultdict(int)
+    for line in source.read_text(encoding="utf-8").splitlines():
+        if section := _SECTION.fullmatch(line):
+            family, language, part = section.groups()
+        elif line and not line.startswith("# "):
+            group = f"{family}-{language}-{part}"
+            numbers[group] += 1
+            yield Template(
+                name=f"{group}-{numbers[group]}",
+                family=family,
+                language=language,
+                part=part,
+                text=line.replace("\\n", "\n"),
+            )
+
+
+def slots() -> Mapping[tuple[str, str], Sequence[str]]:
+    """Return what may stand in each slot, by slot and part."""
+    found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    place = ("", "")
+    for line in (HERE / "corpus" / "slots.txt").read_text(encoding="utf-8").splitlines():
+        if section := re.fullmatch(r"\[(\w+) (\w+)\]", line):
+            place = (section.group(1), section.group(2))
+        elif line and not line.startswith("# "):
+            found[place].append(line)
+    return found
+
+
+def filled(text: str, part: str, chance: Random, fillings: Mapping[tuple[str, str], Sequence[str]]) -> str:
+    """Return the text with its slots filled and its marked words encoded."""
+    coded = _CODED.sub(lambda found: codes.CODES[_CODES[found.group(1)]](found.group(2)), text)
+    return _SLOT.sub(
+        lambda found: chance.choice(fillings[found.group(1), part]) if (found.group(1), part) in fillings else found.group(),
+        coded,
+    )  # fmt: skip
+
+
+def corpus() -> Sequence[Labelled]:
+    """Return all texts."""
+    fillings = slots()
+    made: list[Labelled] = []
+    seen: set[str] = set()
+
+    def add(template: Template, label: str, code: str, text: str) -> None:
+        if text not in seen:
+            seen.add(text)
+            digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+            family = template.family if code == "plain" else "encoded"
+            made.append(
+                Labelled(
+                    text_id=digest, label=label, family=family, template=template.name, language=template.language,
+                    part=template.part, code=code, text=text,
+                )
+            )  # fmt: skip
+
+    sources = {ATTACK: HERE / "corpus" / "attacks.txt", HARMLESS: HERE / "corpus" / "harmless.txt"}
+    for label, source in sources.items():
+        for template in templates(source):
+            chance = Random(template.name)
+            for _ in range(PER_TEMPLATE[label, template.part]):
+                add(template, label, "plain", filled(template.text, template.part, chance, fillings))
+    for template, code, text in _hidden(fillings):
+        add(template, ATTACK, code, text)
+    return made
+
+
+def _hidden(fillings: Mapping[tuple[str, str], Sequence[str]]) -> Iterator[tuple[Template, str, str]]:
+    """Yield attacks in code. The template of a hidden text decides on its part, as that of any other."""
+    english = [one for one in templates(HERE / "corpus" / "attacks.txt") if one.language == "en"]
+    for code, encode in codes.CODES.items():
+        for part in (TRAIN, HELD_OUT):
+            if part == TRAIN and code not in codes.TRAINED:
+                continue
+            chance = Random(f"{code} {part}")
+            families = {"override", "leak", "persona", "authority"}
+            own = [one for one in english if one.part == part and one.family in families]
+            for template in chance.sample(own, PER_CODE[part]):
+                coded = encode(filled(template.text, part, chance, fillings))
+                wrapper = chance.choice(_WRAPPERS[part]) if code in codes.NEEDS_WORDS else "{coded}"
+                yield template, code, filled(wrapper, part, chance, fillings).replace("{coded}", coded)
+
+
+def read() -> Sequence[Labelled]:
+    """Return the corpus as it is committed."""
+    return [Labelled(**json.loads(line)) for line in CORPUS.read_text(encoding="utf-8").splitlines()]
+
+
+def written(texts: Sequence[Labelled]) -> str:
+    """Return the file's content; everything in ASCII, so that hidden characters can be seen."""
+    return "".join(json.dumps(asdict(text), ensure_ascii=True) + "\n" for text in texts)
+
+
+if __name__ == "__main__":
+    CORPUS.write_text(written(corpus()), encoding="utf-8")
