@@ -56,7 +56,7 @@ class Diagram:
     def connected(self) -> tuple[Topic[Any], ...]:
         """Return the topics that have a reader or a writer today; the others wait for their stage."""
         used = [topic for stage in self.stages for topic in (*stage.reads, *stage.writes)]
-        return tuple(topic for topic in self.topics if topic in used or topic.owner == ENGINE)
+        return tuple(topic for topic in self.topics if topic in used or topic.owner == ENGINE or self.viewers(topic))
 
     def tables(self) -> Iterator[tuple[Unit, str]]:
         """Yield every table with the unit that owns it."""
@@ -207,7 +207,8 @@ def _topic_as_json(diagram: Diagram, topic: Topic[Any]) -> Mapping[str, Any]:
 
 def _arrows(diagram: Diagram, topic: Topic[Any]) -> Iterator[str]:
     readers, writers, node = diagram.readers(topic), diagram.writers(topic), _node(topic)
-    if writers and readers and topic.owner not in {PRODUCERS, OPERATORS}:
+    outer = topic.owner in {PRODUCERS, OPERATORS} or topic is diagram.topics.results
+    if writers and readers and not outer:
         for writer in writers:
             for reader in readers:
                 yield f"{writer.name} -- {topic.name} --> {reader.name}"

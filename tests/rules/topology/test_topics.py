@@ -70,8 +70,9 @@ def test_feedback_is_keyed_by_the_pack_it_is_about(pack: str | None, key: str) -
 def test_the_request_path_ends_requests_and_the_rest_does_not() -> None:
     ending = {topic.name for topic in TOPICS if topic.ends_request}
 
-    assert ending == {"texts", "audio", "requests", "embeddings", "contexts", "prompts", "answers", "evaluations"}
-    assert {topic.key_name for topic in TOPICS if topic.ends_request} == {REQUEST_KEY}
+    path = {"texts", "audio", "requests", "embeddings", "contexts", "prompts", "answers", "evaluations"}
+    assert ending == {*path, "duplicates"}
+    assert {topic.key_name for topic in TOPICS if topic.name in path} == {REQUEST_KEY}
 
 
 def test_the_dead_letter_topic_takes_whatever_any_other_topic_takes() -> None:
