@@ -60,6 +60,10 @@ simulate: $(INSTALLED) ## Which rule chooses champions best, on models of known 
 leak: $(INSTALLED) ## How many calls reach a dead provider after its circuit has opened; writes docs/circuits.md
 	$(BIN)/python -m tests.benchmarks.leak $(ARGS)
 
+screen: $(INSTALLED) ## Train and measure the prompt-injection screen; results go to docs/screen.md
+	$(BIN)/python -m tests.screening.train
+	$(BIN)/python -m tests.screening.measure
+
 lock: $(INSTALLED) ## Resolve pyproject.toml into requirements/*.lock (UPGRADE=1 takes the newest versions)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash requirements/lock.sh
 
