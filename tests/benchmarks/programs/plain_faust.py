@@ -1,7 +1,9 @@
 """Peer: agents as Faust's manual writes them, with Faust's own producer; uvloop, as fast as it goes."""
 
 import asyncio
+import tempfile
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from mode.loop import use
 
@@ -33,6 +35,7 @@ def build(job: Job) -> faust.App:
         job.group,
         broker=f"kafka://{job.bootstrap}",
         store="memory://",
+        datadir=Path(tempfile.gettempdir(), job.group),  # Faust makes directories even for tables in memory
         web_enabled=False,
         topic_partitions=job.partitions,
         topic_disable_leader=True,

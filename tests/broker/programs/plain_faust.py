@@ -1,6 +1,8 @@
 """Agents as Faust's manual writes them, every setting at its default but those that a test needs to be quick."""
 
 import sys
+import tempfile
+from pathlib import Path
 
 import faust
 from faust.types import StreamT
@@ -20,6 +22,7 @@ def build(bootstrap: str, place: Place) -> faust.App:
     app = faust.App(
         place.group,
         broker=f"kafka://{bootstrap}",
+        datadir=Path(tempfile.gettempdir(), place.group),  # Faust's default is below the current directory
         web_enabled=False,  # its port is fixed
         broker_commit_interval=0.1,
         consumer_auto_offset_reset="earliest",
