@@ -191,7 +191,7 @@ async def test_topics_shows_what_exists_and_what_is_wrong(shell: Shell) -> None:
 
 async def test_dead_letters_are_grouped_shown_and_sent_back_as_they_came(shell: Shell, clock: FixedClock) -> None:
     """The original key, bytes and headers arrive on the topic they came from; a stranger's letter stays."""
-    await bury(shell, clock, shell.topics.texts.name, shell.topics.texts.name, "strange", shell.topics.results.name)
+    await bury(shell, clock, shell.topics.texts.name, shell.topics.texts.name, "strange", shell.topics.tokens.name)
 
     (group,) = shell.json("dead-letters", "list")
     letters = shell.json("dead-letters", "list", "--each")
