@@ -17,6 +17,7 @@ from streams.producer import LibrdkafkaProducer
 from streams.settings import (
     DataForgeSettings,
     KafkaSettings,
+    RedisSettings,
     RegistrySettings,
     Settings,
     StoreSettings,
@@ -167,6 +168,7 @@ async def _namespace(
             feedback_sink=None,
             champions=learned.champions,
             circuits=learned.circuits,
+            attacks={},  # questions that were admitted then are not refused for what was learned since
         )
         schemas = await open_schemas(own.registry, topics)
         await provision([_kept(plan_of(topic, own.kafka)) for topic in topics], own.kafka)
@@ -196,6 +198,7 @@ def isolated(settings: Settings, order: Order, prefix: str) -> Settings:
         registry=RegistrySettings(),
         store=store,
         dataforge=DataForgeSettings(),
+        redis=RedisSettings(),  # what a replay asks counts against nobody's limits
         telemetry=TelemetrySettings(log_level=settings.telemetry.log_level, log_format=settings.telemetry.log_format),
     )
 
