@@ -1,6 +1,7 @@
 """Fixtures every test may use. Nothing is started for a test that does not ask for it."""
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 
@@ -12,6 +13,11 @@ from tests.clock import FixedClock
 # A busy machine is slow at times; what hangs meets the time-out of the test.
 hypothesis.settings.register_profile("busy", deadline=None)
 hypothesis.settings.load_profile("busy")
+
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # as shells start what runs in the background; children would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -343,6 +343,12 @@ def test_it_is_reported_listed_and_dropped(past: Past, tmp_path: Path) -> None:
     assert json.loads(past.run("replay", "list", "--json").stdout) == []
 
 
+def _leader(past: Past) -> str | None:
+    told = asyncio.run(snapshot(past.settings, known_schemas(past.settings.registry), past.began + HOUR))
+    ranking = told.champions.get("general/analysis")
+    return ranking.champion if ranking is not None else None
+
+
 def test_what_was_answered_at_the_time_is_compared_with_and_prompts_can_be_replayed(past: Past, tmp_path: Path) -> None:
     """A live worker answers the past with `extractive`; then its prompts are replayed with `echo`, passages as they were."""
     now = replace(past, began=datetime.now(UTC).replace(microsecond=0))
@@ -353,6 +359,9 @@ def test_what_was_answered_at_the_time_is_compared_with_and_prompts_can_be_repla
             lambda: sum(asyncio.run(_ends(now.settings.kafka, now.topics.results.name)).values()) == 12,
             within_s=60,
             what=f"the results of a live worker\n{worker.tail()}",
+        )
+        eventually(
+            lambda: _leader(now) == "extractive", within_s=60, what=f"a champion of a live worker\n{worker.tail()}"
         )
 
     done = now.replayed("extractive", "echo", name="one", topic="prompts")
