@@ -10,19 +10,17 @@ from agents.rank import evidence
 from schemas.records import (
     Command,
     CommandAction,
-    Domain,
     Duel,
     ModelStanding,
     Ranking,
     Reign,
-    Task,
     Verdict,
 )
+from streams.cells import CELLS
+from streams.orders import with_order
 from streams.repeats import remembered, repeated
 from streams.settings import RankSettings
 
-CELLS = frozenset(f"{domain}/{task}" for domain in Domain for task in Task)
-COMMANDS_REMEMBERED = 100
 _ROUNDING = 1e-9
 _ORDERS = frozenset(
     {
@@ -79,7 +77,7 @@ def obeyed(ranking: Ranking, command: Command, settings: RankSettings) -> Rankin
     """
     if command.command_id in ranking.commands:
         return ranking
-    obeyed_now = replace(ranking, commands=(*ranking.commands, command.command_id)[-COMMANDS_REMEMBERED:])
+    obeyed_now = replace(ranking, commands=with_order(ranking.commands, command))
     match command.action:
         case CommandAction.PROMOTE if command.model:
             return _led_by(obeyed_now, command.model, command.at, _ordered(command))

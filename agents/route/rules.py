@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from schemas.records import Answer, Decision, Phase, Prompt, Ranking, Request, RouteDecision, Strategy
+from streams import cells
 from streams.circuit import Passes
 from streams.lots import lot
 from streams.ports import Ask, Finish, ModelSpec
@@ -44,7 +45,7 @@ class Said:
 
 def cell(request: Request) -> str:
     """Return where models compete for this request."""
-    return f"{request.domain}/{request.task}"
+    return cells.cell(request.domain, request.task)
 
 
 def plan(

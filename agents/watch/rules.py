@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from schemas.records import CircuitState, Command, CommandAction, Domain, Outcome, Phase, Task
+from schemas.records import CircuitState, Command, CommandAction, Outcome, Phase
+from streams.cells import CELLS
 from streams.circuit import phase
+from streams.orders import with_order
 from streams.repeats import remembered, repeated
 from streams.settings import WatchSettings
 
-CELLS = frozenset(f"{domain}/{task}" for domain in Domain for task in Task)  # subjects of commands that are not for us
-COMMANDS_REMEMBERED = 100
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 WELL, SLOW, FAILED, BOTH = ".", "s", "f", "x"  # one call, in `CircuitState.calls`
 _ROUNDING = timedelta(milliseconds=1)  # of times in records
@@ -94,7 +94,7 @@ def obeyed(state: CircuitState, command: Command) -> CircuitState:
         return state
     obeyed_now = replace(
         state,
-        commands=(*state.commands, command.command_id)[-COMMANDS_REMEMBERED:],
+        commands=with_order(state.commands, command),
         as_of=max(state.as_of, command.at),
     )
     reason = f"{command.action} by {command.issued_by}: {command.reason}"

@@ -15,8 +15,9 @@ from random import Random
 import pytest
 
 from agents.rank import rules
-from schemas.records import Domain, Ranking, Task, Verdict
+from schemas.records import Ranking, Verdict
 from schemas.registry import LockedIds, serde
+from streams.cells import CELLS
 from streams.settings import RankSettings
 from tests.child import Child, forgestream
 from tests.cluster import Cluster
@@ -29,7 +30,6 @@ VERDICTS = 1_000
 REPEATED = 100
 WORKERS = 3
 LEVELS = {"first": 0.6, "second": 0.75, "third": 0.5}
-CELLS = [f"{domain}/{task}" for domain in Domain for task in Task]
 
 
 def verdicts() -> Iterable[Verdict]:

@@ -5,11 +5,10 @@ from typing import Annotated
 
 import typer
 
-from schemas.records import CommandAction, Domain, ModelStanding, Ranking, Task
-from topology.cli.console import Json, print_json, print_table, run, settings
-from topology.cli.ordering import WAIT_S, By, OrderId, Reason, Wait, give
-from topology.orders import rows
-from topology.topics import Topics
+from schemas.records import CommandAction, ModelStanding, Ranking
+from streams.cells import CELLS
+from topology.cli.console import Json, print_table
+from topology.cli.ordering import WAIT_S, By, Obedient, OrderId, Reason, Wait
 
 EPILOG = """
 **Examples**
@@ -24,9 +23,8 @@ EPILOG = """
 
 An order is a record on the topic commands: it stays there with who and why, and one with the same --id is obeyed once.
 """
-CELLS = tuple(f"{domain}/{task}" for domain in Domain for task in Task)
-
-Cell = Annotated[str, typer.Argument(metavar="CELL", help="domain/task, e.g. literary/analysis.")]
+CELL = typer.Argument(metavar="CELL", help="domain/task, e.g. literary/analysis.")
+Cell = Annotated[str, CELL]
 
 
 def register(app: typer.Typer) -> None:
@@ -37,22 +35,16 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode="markdown",
     )
-    champions.command("list", epilog=EPILOG)(list_champions)
-    champions.command("promote", epilog=EPILOG)(promote)
-    champions.command("demote", epilog=EPILOG)(demote)
-    champions.command("freeze", epilog=EPILOG)(freeze)
-    champions.command("unfreeze", epilog=EPILOG)(unfreeze)
+    commands = {
+        "list": CHAMPIONS.listing("Every cell with its models, best first, the champion marked."),
+        "promote": promote,
+        "demote": demote,
+        "freeze": CHAMPIONS.order(CommandAction.FREEZE, "Forbid changes of the champion, except by order."),
+        "unfreeze": CHAMPIONS.order(CommandAction.UNFREEZE, "Allow changes of the champion again."),
+    }
+    for name, command in commands.items():
+        champions.command(name, epilog=EPILOG)(command)
     app.add_typer(champions, name="champions")
-
-
-def list_champions(*, as_json: Json = False) -> None:
-    """Every cell with its models, best first, the champion marked."""
-    read = settings()
-    found = run(lambda: rows(Topics.of(read.kafka).standings, read))
-    if as_json:
-        print_json(list(found.values()))
-    else:
-        _print(found.values())
 
 
 def promote(
@@ -66,7 +58,16 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Give the title of a cell to a model; it is defended by the usual rules from then on."""
-    _give(CommandAction.PROMOTE, cell, model, reason=reason, by=by, order_id=order_id, wait_s=wait_s, as_json=as_json)
+    CHAMPIONS.give(
+        CommandAction.PROMOTE,
+        cell,
+        model=model,
+        reason=reason,
+        by=by,
+        order_id=order_id,
+        wait_s=wait_s,
+        as_json=as_json,
+    )
 
 
 def demote(
@@ -80,53 +81,9 @@ def demote(
     as_json: Json = False,
 ) -> None:
     """Forget what a model has shown in a cell; a champion loses its title to the next best."""
-    _give(CommandAction.DEMOTE, cell, model, reason=reason, by=by, order_id=order_id, wait_s=wait_s, as_json=as_json)
-
-
-def freeze(
-    cell: Cell,
-    *,
-    reason: Reason,
-    by: By = None,
-    order_id: OrderId = None,
-    wait_s: Wait = WAIT_S,
-    as_json: Json = False,
-) -> None:
-    """Forbid changes of the champion, except by order."""
-    _give(CommandAction.FREEZE, cell, None, reason=reason, by=by, order_id=order_id, wait_s=wait_s, as_json=as_json)
-
-
-def unfreeze(
-    cell: Cell,
-    *,
-    reason: Reason,
-    by: By = None,
-    order_id: OrderId = None,
-    wait_s: Wait = WAIT_S,
-    as_json: Json = False,
-) -> None:
-    """Allow changes of the champion again."""
-    _give(CommandAction.UNFREEZE, cell, None, reason=reason, by=by, order_id=order_id, wait_s=wait_s, as_json=as_json)
-
-
-def _give(
-    action: CommandAction,
-    cell: str,
-    model: str | None,
-    *,
-    reason: str,
-    by: str | None,
-    order_id: str | None,
-    wait_s: float,
-    as_json: bool,
-) -> None:
-    if cell not in CELLS:
-        raise typer.BadParameter(f"there is no cell {cell!r}; there are {', '.join(CELLS)}")
-    give(
-        action,
+    CHAMPIONS.give(
+        CommandAction.DEMOTE,
         cell,
-        lambda topics: topics.standings,
-        lambda ranking: _print([ranking]),
         model=model,
         reason=reason,
         by=by,
@@ -134,6 +91,11 @@ def _give(
         wait_s=wait_s,
         as_json=as_json,
     )
+
+
+def _check(subject: str) -> None:
+    if subject not in CELLS:
+        raise typer.BadParameter(f"there is no cell {subject!r}; there are {', '.join(CELLS)}")
 
 
 def _print(rankings: Iterable[Ranking]) -> None:
@@ -169,8 +131,7 @@ def _rows(ranking: Ranking) -> Iterable[Sequence[str]]:
 
 
 def _evidence(standing: ModelStanding) -> str:
-    stakes = standing.duel.evidence if standing.duel else ()
-    return f"{sum(stakes) / len(stakes):.1f}" if stakes else "-"
+    return f"{standing.duel.strength:.1f}" if standing.duel and standing.duel.evidence else "-"
 
 
 def _since(ranking: Ranking) -> str:
@@ -179,3 +140,6 @@ def _since(ranking: Ranking) -> str:
 
 def _why(ranking: Ranking) -> str:
     return f"frozen; {ranking.reason}" if ranking.frozen else ranking.reason
+
+
+CHAMPIONS = Obedient(subject=CELL, check=_check, shown_on=lambda topics: topics.standings, show=_print)

@@ -2,18 +2,18 @@
 
 import getpass
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import typer
 
 from schemas.ids import RANDOM_BYTES, uuid7
 from schemas.records import Command, CommandAction
-from streams.settings import Settings
 from streams.topic import Topic
-from topology.cli.console import FAILED, print_json, run, say, settings
-from topology.orders import Obeying, ordered
+from topology.cli.console import FAILED, Json, print_json, run, say, settings
+from topology.orders import Obeying, ordered, rows
 from topology.topics import Topics
 
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept with the order and shown with its effect.")]
@@ -27,43 +27,88 @@ WAIT_S = 15.0
 R = TypeVar("R", bound=Obeying)
 
 
-def give(
-    action: CommandAction,
-    subject: str,
-    shown_on: Callable[[Topics], Topic[R]],
-    show: Callable[[R], None],
-    *,
-    reason: str,
-    by: str | None,
-    order_id: str | None,
-    wait_s: float,
-    as_json: bool,
-    model: str | None = None,
-) -> None:
-    """Send an order, wait for its effect and show it. Exit code 1 when there was none in time."""
-    if not reason.strip():
-        raise typer.BadParameter("say why: --reason is kept with the order")
-    at = datetime.now(UTC)
-    command = Command(
-        command_id=order_id or uuid7(int(at.timestamp() * 1000), secrets.token_bytes(RANDOM_BYTES)),
-        subject=subject,
-        action=action,
-        model=model,
-        issued_by=by or _user(),
-        reason=reason.strip(),
-        at=at,
-    )
-    read = settings()
-    row = run(lambda: _ordered(command, shown_on, read, wait_s))
-    say(f"{command.action} of {subject} ordered by {command.issued_by}, order {command.command_id}")
-    if row is not None:
-        print_json(row) if as_json else show(row)
-    elif wait_s > 0:
-        say(
-            f"forgestream: the order is on {Topics.of(read.kafka).commands.name}, but nobody had obeyed it after "
-            f"{wait_s:g} s; is the unit that does running?"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obedient(Generic[R]):
+    """A table that obeys orders, as the command line sees it.
+
+    Args:
+        subject: `typer.Argument` of what an order is about.
+        check: raises `typer.BadParameter` for what no order can be about.
+        shown_on: the topic that repeats the table.
+        show: prints rows.
+    """
+
+    subject: Any
+    check: Callable[[str], None]
+    shown_on: Callable[[Topics], Topic[R]]
+    show: Callable[[Iterable[R]], None]
+
+    def listing(self, doc: str) -> Callable[..., None]:
+        """Return the command that shows every row; `doc` is its help."""
+
+        def list_rows(*, as_json: Json = False) -> None:
+            read = settings()
+            found = run(lambda: rows(self.shown_on(Topics.of(read.kafka)), read))
+            print_json(list(found.values())) if as_json else self.show(found.values())
+
+        list_rows.__doc__ = doc
+        return list_rows
+
+    def order(self, action: CommandAction, doc: str) -> Callable[..., None]:
+        """Return the command that gives an order with nothing but a subject; `doc` is its help."""
+
+        def order(
+            subject: Annotated[str, self.subject],
+            *,
+            reason: Reason,
+            by: By = None,
+            order_id: OrderId = None,
+            wait_s: Wait = WAIT_S,
+            as_json: Json = False,
+        ) -> None:
+            self.give(action, subject, reason=reason, by=by, order_id=order_id, wait_s=wait_s, as_json=as_json)
+
+        order.__doc__ = doc
+        return order
+
+    def give(
+        self,
+        action: CommandAction,
+        subject: str,
+        *,
+        reason: str,
+        by: str | None,
+        order_id: str | None,
+        wait_s: float,
+        as_json: bool,
+        model: str | None = None,
+    ) -> None:
+        """Send an order, wait for its effect and show it. Exit code 1 when there was none in time."""
+        self.check(subject)
+        if not reason.strip():
+            raise typer.BadParameter("say why: --reason is kept with the order")
+        at = datetime.now(UTC)
+        command = Command(
+            command_id=order_id or uuid7(int(at.timestamp() * 1000), secrets.token_bytes(RANDOM_BYTES)),
+            subject=subject,
+            action=action,
+            model=model,
+            issued_by=by or _user(),
+            reason=reason.strip(),
+            at=at,
         )
-        raise typer.Exit(FAILED)
+        read = settings()
+        topics = Topics.of(read.kafka)
+        row = run(lambda: ordered(command, self.shown_on(topics), read, wait_s=wait_s))
+        say(f"{command.action} of {subject} ordered by {command.issued_by}, order {command.command_id}")
+        if row is not None:
+            print_json(row) if as_json else self.show([row])
+        elif wait_s > 0:
+            say(
+                f"forgestream: the order is on {topics.commands.name}, but nobody had obeyed it after "
+                f"{wait_s:g} s; is the unit that does running?"
+            )
+            raise typer.Exit(FAILED)
 
 
 def _user() -> str:
@@ -71,9 +116,3 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container whose user has no name
         raise typer.BadParameter("say who orders it: --by") from None
-
-
-async def _ordered(
-    command: Command, shown_on: Callable[[Topics], Topic[R]], settings: Settings, wait_s: float
-) -> R | None:
-    return await ordered(command, shown_on(Topics.of(settings.kafka)), settings, wait_s=wait_s)

@@ -4,7 +4,7 @@ import json
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -78,11 +78,10 @@ class EmbeddedCluster:
         return self.brokers[leader - 1]
 
     def __enter__(self) -> Self:
-        try:
+        with ExitStack() as undone:
+            undone.callback(self.stop)
             self.start()
-        except BaseException:
-            self.stop()
-            raise
+            undone.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:

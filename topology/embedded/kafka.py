@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -107,7 +107,8 @@ class EmbeddedKafka:
         Raises:
             EmbeddedStackFailed: with one sentence on what to do.
         """
-        try:
+        with ExitStack() as undone:
+            undone.callback(self.stop)
             cache = cache_directory(self._settings.cache_dir, os.environ)
             self._distribution = prepare(cache, fetch=self._fetch, on_progress=self._report, lock=self._lock)
             self._report(0, 1, f"starting Kafka {self._distribution.version}")
@@ -123,9 +124,7 @@ class EmbeddedKafka:
                 self._node = place.node(directory, place.ports)
                 self._boot(self._node)
             self._report(1, 1, f"starting Kafka {self._distribution.version}")
-        except BaseException:
-            self.stop()
-            raise
+            undone.pop_all()
 
     def stop(self) -> None:
         """Shut the broker down cleanly and give everything back; harmless when it is not running."""

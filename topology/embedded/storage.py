@@ -10,7 +10,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from streams.errors import EmbeddedStackFailed
@@ -37,12 +37,11 @@ def claim(directory: Path, *, patience_s: float = TAKEOVER_S) -> int:
         if shutil.disk_usage(directory).free < LEAST_FREE_BYTES:
             raise EmbeddedStackFailed(f"less than 64 MiB are free for {directory}; free some or set {DATA_SETTING}")
         descriptor = os.open(directory / "owner", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
+    with ExitStack() as undone:
+        undone.callback(os.close, descriptor)
         _lock(descriptor, directory, patience_s)
         record_owner(descriptor, group=0)
-    except BaseException:
-        os.close(descriptor)
-        raise
+        undone.pop_all()
     return descriptor
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from agents.compose import adapters
 from agents.evaluate.rules import EVALUATOR
 from schemas.records import Context, Domain, Embedding, Prompt, Request, Strategy, Task, TextQuery
+from streams.cells import cell
 from streams.errors import StartRefused
 from streams.lots import lot
 from streams.settings import Settings
@@ -185,7 +186,7 @@ def checked_name(name: str | None, digest: str) -> str:
 def cell_of(record: Any) -> str:  # noqa: ANN401 - any of ENTRIES
     """Return where models compete for a request, as far as it says so itself."""
     request = record if isinstance(record, TextQuery | Request) else record.request
-    return f"{request.domain or Domain.GENERAL}/{request.task or Task.ANALYSIS}"
+    return cell(request.domain or Domain.GENERAL, request.task or Task.ANALYSIS)
 
 
 def query_of(record: Any) -> str:  # noqa: ANN401 - any of ENTRIES

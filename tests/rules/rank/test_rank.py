@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from agents.rank import evidence, rules
 from schemas.records import Command, CommandAction, ModelStanding, Ranking, Verdict
+from streams.orders import ORDERS_REMEMBERED
 from streams.repeats import DIGEST, repeated
 from streams.settings import RankSettings
 from tests.given import NOON, a_verdict
@@ -282,7 +283,7 @@ def test_a_repeated_command_changes_nothing() -> None:
 def test_the_memory_of_commands_is_bounded() -> None:
     ranking = after(*(a_command(CommandAction.FREEZE, command_id=f"c{n}") for n in range(300)))
 
-    assert len(ranking.commands) == rules.COMMANDS_REMEMBERED
+    assert len(ranking.commands) == ORDERS_REMEMBERED
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from agents.watch import rules
 from schemas.records import CircuitState, Command, CommandAction, Outcome, Phase
 from streams.circuit import milliseconds, outcome, phase, unwell
 from streams.errors import ProviderRefused, ProviderUnavailable
+from streams.orders import ORDERS_REMEMBERED
 from streams.settings import WatchSettings
 from tests.given import NOON
 
@@ -102,7 +103,7 @@ def test_a_repeated_command_changes_nothing() -> None:
 def test_the_memory_of_commands_is_bounded() -> None:
     state = after(*(a_command(CommandAction.DISABLE, f"c{n}") for n in range(300)))
 
-    assert len(state.commands) == rules.COMMANDS_REMEMBERED
+    assert len(state.commands) == ORDERS_REMEMBERED
 
 
 def test_commands_to_cells_are_not_for_us() -> None:
