@@ -138,7 +138,7 @@ class Engine:
 
     async def owned(self) -> None:
         """Wait until the partitions are known to be this worker's; when they are not, whoever waits here is cancelled."""
-        while not self.lease.held:  # noqa: ASYNC110 - another thread confirms it, and time ends it: no event
+        while not self.lease.held:  # noqa: ASYNC110 - it ends with time, which is no event
             await asyncio.sleep(LEASE_POLL_S)
 
     def fail(self, error: BaseException) -> None:

@@ -44,5 +44,5 @@ class Lease:
         return 0.0 if math.isinf(self._until) else self._now_s() - self._until + self._session_s
 
     def confirm(self, sent_at: float) -> None:
-        """Take note that the group has confirmed a sign of life sent at `sent_at`. May be called by another thread."""
+        """Take note that the group has confirmed a sign of life sent at `sent_at`."""
         self._until = sent_at + self._session_s
