@@ -28,7 +28,7 @@ demo: $(INSTALLED) ## Run the main job on a real Kafka, vector store and languag
 	@$(BIN)/forgestream demo $(ARGS)
 
 test: lint check ## Everything CI runs: lint, types, boundaries, contracts, tests on a real broker
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 15 $(ARGS)
 
 lint: $(INSTALLED) ## Style, types and import boundaries
 	$(BIN)/ruff check --quiet .
