@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from streams.clients.language.analyst import LocalAnalyst
 from streams.clients.language.operations import Draft, operation, operations
-from streams.clients.language.registry import analyst_of
+from streams.clients.language.reading import Reading
+from streams.clients.language.registry import OwnedAnalyst, analyst_of
 from streams.errors import SettingsInvalid
 from streams.settings import AnalyseSettings
 from tests.given import an_origin
@@ -16,15 +16,14 @@ ALL = AnalyseSettings(operations="language,sentences,tokens,entities,keywords")
 
 
 @pytest.fixture
-async def analyst() -> AsyncIterator[LocalAnalyst]:
+async def analyst() -> AsyncIterator[OwnedAnalyst]:
     made = analyst_of(ALL)
     await made.start()
-    assert isinstance(made, LocalAnalyst)
     yield made
     await made.close()
 
 
-async def test_english_has_sentences_lemmas_parts_of_speech_and_names(analyst: LocalAnalyst) -> None:
+async def test_english_has_sentences_lemmas_parts_of_speech_and_names(analyst: OwnedAnalyst) -> None:
     text = "Mary Shelley wrote Frankenstein in Geneva. She was eighteen years old."
 
     found = await analyst.analyse(an_origin(), text)
@@ -45,7 +44,7 @@ async def test_english_has_sentences_lemmas_parts_of_speech_and_names(analyst: L
     ],
 )
 async def test_other_languages_have_lemmas_from_dictionaries(
-    analyst: LocalAnalyst, text: str, language: str, word: str, lemma: str
+    analyst: OwnedAnalyst, text: str, language: str, word: str, lemma: str
 ) -> None:
     found = await analyst.analyse(an_origin(), text)
 
@@ -61,14 +60,14 @@ async def test_other_languages_have_lemmas_from_dictionaries(
     ],
     ids=range(11),
 )  # fmt: skip
-async def test_any_text_is_analysed(analyst: LocalAnalyst, text: str) -> None:
+async def test_any_text_is_analysed(analyst: OwnedAnalyst, text: str) -> None:
     found = await analyst.analyse(an_origin(), text)
 
     assert len(found.tokens) <= 20_000
     assert found.operations == ("language", "sentences", "tokens", "entities", "keywords")
 
 
-async def test_equal_texts_are_analysed_once_for_whoever_asks(analyst: LocalAnalyst) -> None:
+async def test_equal_texts_are_analysed_once_for_whoever_asks(analyst: OwnedAnalyst) -> None:
     first = await analyst.analyse(an_origin("a"), "Whales are large.")
     second = await analyst.analyse(an_origin("b"), "Whales are large.")
 
@@ -76,15 +75,14 @@ async def test_equal_texts_are_analysed_once_for_whoever_asks(analyst: LocalAnal
     assert second.tokens is first.tokens
 
 
-async def test_others_may_add_an_operation() -> None:
+def test_others_may_add_an_operation() -> None:
     @operation("length-of-tests")
     def length(draft: Draft) -> None:
         draft.findings.append(json.dumps({"length": len(draft.text)}))
 
-    analyst = LocalAnalyst(AnalyseSettings(operations="length-of-tests"), english=None, identify=lambda _: "en")
+    reading = Reading(["length-of-tests"], english=None, identify=lambda _: "en")
 
-    assert (await analyst.analyse(an_origin(), "four")).findings == ('{"length": 4}',)
-    await analyst.close()
+    assert reading.read("four").findings == ['{"length": 4}']
     assert "length-of-tests" in operations()
     with pytest.raises(ValueError, match="already"):
         operation("length-of-tests")(length)

@@ -1,47 +1,48 @@
-"""The `Analyst` of a worker: operations in order, in a thread, remembered by content."""
+"""The `Analyst` of a worker: a program, whose answers are remembered by content.
 
-import asyncio
+spaCy holds the interpreter's lock for milliseconds at a time: on a thread of the worker each of its texts would make every other
+stage wait.
+"""
+
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
-from schemas.records import Analysis, Origin
-from streams.clients.language.operations import UNKNOWN, Draft, Reader, operations
-from streams.clients.language.readers import ENGLISH, Dictionaries, Spacy
-from streams.errors import ModelMissing, PipelineError, ProviderUnavailable, SettingsInvalid
+import orjson
+
+from schemas.records import Analysis, Entity, Origin, Token
+from streams.clients.program import Program
+from streams.errors import ModelMissing, ProviderRefused, ProviderUnavailable
 from streams.settings import AnalyseSettings
 
-Identify = Callable[[str], str]
+MODULE = "streams.clients.language.analysis_program"
 
 
-class LocalAnalyst:
-    """Analyses with what is installed."""
+class ProgramAnalyst:
+    """Analyses with what is installed. `operations` are names, in order."""
 
-    def __init__(self, settings: AnalyseSettings, *, english: Spacy | None, identify: Identify) -> None:
-        self._names = tuple(name.strip() for name in settings.operations.split(",") if name.strip())
-        unknown = [name for name in self._names if name not in operations()]
-        if unknown:
-            known = ", ".join(operations())
-            raise SettingsInvalid(
-                [f"FORGESTREAM_ANALYSE_OPERATIONS: {', '.join(unknown)} is unknown; there are {known}"]
-            )
+    def __init__(self, settings: AnalyseSettings, operations: Sequence[str]) -> None:
         self._settings = settings
-        self._english = english
-        self._others: Reader = Dictionaries()
-        self._identify = identify
+        self._operations = tuple(operations)
         self._remembered: OrderedDict[bytes, Analysis] = OrderedDict()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="analyse")
+        self._program = Program(
+            "language analysis",
+            (MODULE, *operations),
+            timeout_s=settings.timeout_s,
+            unavailable=ProviderUnavailable,
+        )
 
     async def start(self) -> None:
         """Load the models. Raises ModelMissing."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._load)
+        try:
+            await self._program.start()
+        except ProviderUnavailable as error:
+            raise ModelMissing(f"{error.message}; install the locked requirements, or the extra `language`") from error
 
     async def close(self) -> None:
-        """Wait for the text under way."""
-        await asyncio.to_thread(partial(self._thread.shutdown, cancel_futures=True))
+        """End the program."""
+        await self._program.close()
 
     async def analyse(self, origin: Origin, text: str) -> Analysis:
         """Return the analysis of a text. Raises ProviderUnavailable."""
@@ -52,42 +53,25 @@ class LocalAnalyst:
             self._remembered.move_to_end(digest)
             return replace(known, origin=origin)
         try:
-            found = await asyncio.get_running_loop().run_in_executor(self._thread, self._analysed, origin, readable)
-        except PipelineError:
-            raise
-        except (RuntimeError, ValueError, MemoryError) as error:
-            raise ProviderUnavailable(
-                f"a text of {len(readable):,} characters could not be analysed: {error}"
-            ) from error
+            answer = await self._program.ask({"text": readable})
+        except ProviderRefused as error:
+            raise ProviderUnavailable(f"a text of {len(readable):,} characters: {error.message}") from error
+        found = self._analysis(origin, answer)
         if self._settings.cache_size:
             self._remembered[digest] = found
             while len(self._remembered) > self._settings.cache_size:
                 self._remembered.popitem(last=False)
         return found
 
-    def _load(self) -> None:
-        self._identify("Ready.")
-        if self._english is not None:
-            try:
-                self._english.load()
-            except ImportError as error:
-                raise ModelMissing("spaCy is not installed; install the extra `language`") from error
-
-    def _analysed(self, origin: Origin, text: str) -> Analysis:
-        draft = Draft(text, self._identify, self._reader)
-        for name in self._names:
-            operations()[name](draft)
+    def _analysis(self, origin: Origin, answer: bytes) -> Analysis:
+        read = orjson.loads(answer)
         return Analysis(
             origin=origin,
-            language=draft.language,
-            sentences=tuple(draft.sentences),
-            tokens=tuple(draft.tokens),
-            entities=tuple(draft.entities),
-            model=draft.model,
-            operations=self._names,
-            findings=tuple(draft.findings),
+            language=read["language"],
+            sentences=tuple(read["sentences"]),
+            tokens=tuple(Token(**token) for token in read["tokens"]),
+            entities=tuple(Entity(**entity) for entity in read["entities"]),
+            model=read["model"],
+            operations=self._operations,
+            findings=tuple(read["findings"]),
         )
-
-    def _reader(self, language: str) -> Reader:
-        english = language in {ENGLISH, UNKNOWN}
-        return self._english if english and self._english is not None else self._others

@@ -1,17 +1,21 @@
 """What can be found out about a text. An operation is a function that adds to a draft, registered under a name.
 
-Others extend this by registering their own before the worker starts; what has no field in the record becomes a finding.
+A package adds its own by an entry point of the group `forgestream.operations` that names a module which registers them; what has no field
+in the record becomes a finding.
 """
 
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
 from typing import Protocol
 
 from schemas.records import Entity, Token
 from streams.words import content_words, sentences, words
 
+GROUP = "forgestream.operations"
 MOST_TOKENS = 20_000
 MOST_KEYWORDS = 10
 UNKNOWN = "und"  # BCP 47: undetermined
@@ -61,8 +65,15 @@ def operation(name: str) -> Callable[[Operation], Operation]:
 
 
 def operations() -> Mapping[str, Operation]:
-    """Return every operation by name."""
+    """Return every operation by name, those of other packages too."""
+    _load_others()
     return _OPERATIONS
+
+
+@cache
+def _load_others() -> None:
+    for point in entry_points(group=GROUP):
+        point.load()
 
 
 @operation("language")

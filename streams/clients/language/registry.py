@@ -2,7 +2,9 @@
 
 from typing import Protocol
 
+from streams.clients.language.operations import operations
 from streams.clients.providers import Lifecycle
+from streams.errors import SettingsInvalid
 from streams.language import Analyst
 from streams.settings import AnalyseSettings
 
@@ -12,11 +14,12 @@ class OwnedAnalyst(Analyst, Lifecycle, Protocol):
 
 
 def analyst_of(settings: AnalyseSettings) -> OwnedAnalyst:
-    """Return the analyst, not yet loaded; English without spaCy is read by dictionaries. Raises SettingsInvalid."""
-    # loaded only where it is used
-    from streams.clients.language.analyst import LocalAnalyst  # noqa: PLC0415
-    from streams.clients.language.identification import identified  # noqa: PLC0415
-    from streams.clients.language.readers import Spacy, spacy_folder  # noqa: PLC0415
+    """Return the analyst, not yet loaded. Raises SettingsInvalid."""
+    from streams.clients.language.analyst import ProgramAnalyst  # noqa: PLC0415 - loaded only where it is used
 
-    folder = spacy_folder()
-    return LocalAnalyst(settings, english=Spacy(folder) if folder is not None else None, identify=identified)
+    names = [name.strip() for name in settings.operations.split(",") if name.strip()]
+    unknown = [name for name in names if name not in operations()]
+    if unknown:
+        known = ", ".join(operations())
+        raise SettingsInvalid([f"FORGESTREAM_ANALYSE_OPERATIONS: {', '.join(unknown)} is unknown; there are {known}"])
+    return ProgramAnalyst(settings, names)

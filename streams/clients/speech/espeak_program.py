@@ -6,7 +6,7 @@ from typing import Any
 
 import espeakng_loader
 
-from streams.clients.speech.serving import Speak, serve
+from streams.clients.speech.engine_process import Speak, serve_speech
 
 RETRIEVAL, UTF8 = 1, 1  # speak_lib.h: AUDIO_OUTPUT_RETRIEVAL, espeakCHARS_UTF8
 NO_EXIT = 0x8000  # espeakINITIALIZE_DONT_EXIT
@@ -51,4 +51,4 @@ def _collector(pcm: bytearray) -> Callable[..., int]:
 
 
 if __name__ == "__main__":
-    serve(load)
+    serve_speech(load)

@@ -2,7 +2,7 @@
 
 import sys
 
-from streams.clients.speech.serving import Speak, serve
+from streams.clients.speech.engine_process import Speak, serve_speech
 
 
 def load() -> Speak:
@@ -20,4 +20,4 @@ def load() -> Speak:
 
 
 if __name__ == "__main__":
-    serve(load)
+    serve_speech(load)

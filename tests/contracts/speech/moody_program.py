@@ -3,7 +3,7 @@
 import os
 import time
 
-from streams.clients.speech.serving import Speak, serve
+from streams.clients.speech.engine_process import Speak, serve_speech
 
 
 def load() -> Speak:
@@ -22,4 +22,4 @@ def load() -> Speak:
 
 
 if __name__ == "__main__":
-    serve(load)
+    serve_speech(load)

@@ -49,7 +49,7 @@ async def test_an_engine_that_hangs_is_ended() -> None:
     engine = EngineProcess("moody", MOODY, timeout_s=0.3)
     await engine.start()
 
-    with pytest.raises(SpeechUnavailable, match=r"did not speak within 0\.3 s"):
+    with pytest.raises(SpeechUnavailable, match=r"did not answer within 0\.3 s"):
         await engine.speak("hang")
     await engine.close()
 
