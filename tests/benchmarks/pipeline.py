@@ -1,4 +1,4 @@
-"""Scenarios with the whole text pipeline: every unit in one worker, a model that answers at once."""
+"""Scenarios with the whole text pipeline: its four units in one worker, a model that answers at once."""
 
 import time
 from collections.abc import Iterator
@@ -11,7 +11,9 @@ from tests.benchmarks.plan import Bench, Plan, Unfinished
 from tests.benchmarks.steady import SECONDS, paced
 from tests.child import forgestream
 from tests.questions import Deployment
+from topology.units import Unit
 
+UNITS = (Unit.INTAKE, Unit.INFERENCE, Unit.LEARNING, Unit.DELIVERY)
 PER_S = 50
 BEFORE_KILL = 500
 RECOVERS_WITHIN_S = 60.0
@@ -40,7 +42,7 @@ def plans(bench: Bench, *, divisor: int) -> Iterator[Plan]:
         workers=(OURS,),
         run=overhead,
         less_is_better=True,
-        note="Hashing encoder, vectors in memory, `extractive` as the model; all units in one process.",
+        note="Hashing encoder, vectors in memory, `extractive` as the model; the four units of text in one process.",
     )
     yield Plan(
         name="recovery",
@@ -59,7 +61,9 @@ def _deployed(bench: Bench) -> tuple[Deployment, Measured]:
     names = [topic.name for topic in deployment.topics]
     bench.cluster.adopt(names, deployment.kafka.partitions)
     log = bench.logs / f"{deployment.kafka.topic_prefix}worker.log"
-    return deployment, Measured(forgestream("worker"), log, deployment.environment)
+    return deployment, Measured(
+        forgestream("worker", *(f"--unit={unit}" for unit in UNITS)), log, deployment.environment
+    )
 
 
 def _recovery(bench: Bench, worker: str) -> Run:
