@@ -19,6 +19,7 @@ from streams.settings import Settings
 from streams.topic import Topic
 from topology.cli.settings_command import markdown as settings_page
 from topology.diagram import drawn, kept, mermaid
+from topology.overview import overview
 from topology.topics import OPERATORS, PRODUCERS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,7 +39,7 @@ FATES: Mapping[type[PipelineError], str] = {
 
 FAMILIES = frozenset({errors.Transient, errors.Permanent, errors.AnswerRefused})  # never raised themselves
 
-READ_OUTSIDE_TOO = ("evaluations", "feedback")  # end at readers of ours, and are meant for others as well
+READ_OUTSIDE_TOO = ("results", "evaluations", "feedback")  # end at readers of ours, and are meant for others as well
 
 ERRORS_HEAD = """# Errors
 
@@ -65,10 +66,23 @@ def errors_page(_: str) -> str:
 
 def readme(text: str) -> str:
     """Return README.md with its written parts current."""
-    parts = {"diagram": f"```mermaid\n{mermaid()}```", "topics": topics_table(), "bytes": example_bytes()}
+    parts = {"diagram": f"```mermaid\n{overview()}```", "topics": topics_table(), "bytes": example_bytes()}
     for name, content in parts.items():
         text = between_markers(text, name, content)
     return text
+
+
+TOPOLOGY_HEAD = """# Topology
+
+Written by `make generate` from `topology/graph.py`; do not edit. Boxes are stages, arrows are topics, cylinders are topics that begin or
+end here, and tables. `forgestream topology` prints the same for your settings, as tables, Mermaid or JSON.
+
+"""
+
+
+def topology_page(_: str) -> str:
+    """Return docs/topology.md."""
+    return f"{TOPOLOGY_HEAD}```mermaid\n{mermaid()}```\n"
 
 
 def topics_table() -> str:
@@ -124,6 +138,7 @@ def between_markers(text: str, name: str, content: str) -> str:
 
 DOCUMENTS: Mapping[str, Callable[[str], str]] = {
     "docs/errors.md": errors_page,
+    "docs/topology.md": topology_page,
     "docs/settings.md": lambda _: settings_page(),
     "README.md": readme,
 }

@@ -12,7 +12,7 @@ EPILOG = """
 
 `forgestream topology` shows stages and topics: what goes in, what comes out, with which key, in which order.
 
-`forgestream topology --format mermaid` prints the diagram of the README.
+`forgestream topology --format mermaid` prints the diagram of docs/topology.md.
 
 `forgestream topology --json | jq -r '.topics[] | [.name, .key, .record] | @tsv'` is the contract in short.
 

@@ -7,6 +7,7 @@ import pytest
 import agents
 from streams.settings import KafkaSettings, Settings
 from topology.diagram import as_json, drawn, kept, mermaid, stage_rows, topic_rows
+from topology.overview import overview
 from topology.topics import PRODUCERS
 from topology.units import Unit
 
@@ -77,6 +78,16 @@ def test_mermaid_names_only_nodes_it_has_declared_and_is_the_same_every_time() -
     assert text.startswith("flowchart LR\n")
     assert used - {"end", "LR"} <= declared
     assert mermaid() == text
+
+
+def test_the_overview_shows_what_goes_in_what_comes_out_and_what_passes_between_units() -> None:
+    text = overview()
+
+    assert re.search(r"in_intake>texts<br/>.*\] --> intake$", text, re.MULTILINE)
+    assert re.search(r"inference --> out_inference>.*<br/>results\]$", text, re.MULTILINE)
+    assert re.search(r'intake -- "requests.*" --> inference$', text, re.MULTILINE)
+    assert re.search(r'learning -\. "standings" \.-> inference$', text, re.MULTILINE)
+    assert {stage.name for stage in GRAPH.stages} <= set(re.findall(r"\w+", text))
 
 
 def test_mermaid_survives_a_prefix_with_dots_and_dashes() -> None:
