@@ -11,7 +11,7 @@ LOCKS := $(addprefix requirements/, bootstrap.lock develop.lock models.lock)
 WORKERS ?= 2
 export PYTHON
 
-.PHONY: help install demo test lint format check bench chaos simulate leak screen lock generate measure clean
+.PHONY: help install demo test lint format check bench chaos simulate leak storm overhead screen lock generate measure clean
 
 help: ## Show this list
 	@printf 'forgestream: questions on Kafka in, grounded answers out\n\n'
@@ -59,6 +59,12 @@ simulate: $(INSTALLED) ## Which rule chooses champions best, on models of known 
 
 leak: $(INSTALLED) ## How many calls reach a dead provider after its circuit has opened; writes docs/circuits.md
 	$(BIN)/python -m tests.benchmarks.leak $(ARGS)
+
+storm: $(INSTALLED) ## Providers on a bad day at 50 requests/s, weather by weather; writes docs/routing.md
+	$(BIN)/python -m tests.benchmarks.storm $(ARGS)
+
+overhead: $(INSTALLED) ## What routing adds to a call, beside LiteLLM's router; writes docs/routing.md
+	$(BIN)/python -m tests.benchmarks.overhead $(ARGS)
 
 screen: $(INSTALLED) ## Train and measure the prompt-injection screen; results go to docs/screen.md
 	$(BIN)/python -m tests.screening.train

@@ -29,6 +29,7 @@ FATES: Mapping[type[PipelineError], str] = {
     errors.StartRefused: "the command ends with exit code 2 before any record is read",
     errors.DeliveryFailed: "nothing is acknowledged; the worker stops, and the record is read again after its restart",
     errors.DeadlineExceeded: "terminal result `expired`",
+    errors.HedgeLost: "nothing fails: the answer of the other model is used, and what the call cost is on `outcomes`",
     errors.AnswerRefused: "terminal result `failed` without the text, with sources and scores",
     errors.RequestInvalid: "terminal result `rejected` with one error report per problem",
     errors.ConsumerLost: "the worker stops; after its restart it joins its group again",

@@ -446,13 +446,25 @@ class Decision:
     decision_id: Annotated[str, "Request id; the last decision with an id is the one that was carried out"]
     cell: Annotated[str, "`domain/task`"]
     strategy: Annotated[Strategy, "What was optimised"]
-    chosen: Annotated[str | None, "Model to be asked first; none when nobody may be asked"] = None
+    chosen: Annotated[str | None, "Model to be asked first; none when nobody may be asked, or needs to be"] = None
     reasons: Annotated[tuple[str, ...], "Why this one"] = ()
     rejected: Annotated[Mapping[str, str], "Model not taken -> why"]
     chain: Annotated[tuple[str, ...], "Models in the order they will be tried"] = ()
     propensity: Annotated[float, "Probability with which this model was chosen, 0 to 1"] = 1.0
     estimates_usd: Annotated[Mapping[str, float], "Model of the chain -> price, should it write all it may"]
     at: Annotated[datetime, "When it was decided"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reuse:
+    """Where an answer comes from that no model was asked for."""
+
+    kind: Annotated[
+        str, "exact: the same was asked before; semantic: something near it; in_flight: the same, at the same time"
+    ]
+    request_id: Annotated[str, "Request the answer was first given to"]
+    similarity: Annotated[float, "Cosine of the two questions; 1 unless semantic"]
+    age_s: Annotated[float, "Time since it was first given"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -478,6 +490,10 @@ class Answer:
         bool,
         "True when a worker died between asking a model and noting it: the model may have been asked, and paid, twice",
     ] = False
+    tokens_per_s: Annotated[float, "Speed after the first token; 0 when everything came at once"] = 0.0
+    reused: Annotated[
+        Reuse | None, "Set when nobody was asked; tokens are then those of the first call, the cost is 0"
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -528,6 +544,12 @@ class Outcome:
     outcome_id: Annotated[
         str | None, "Dependency, request and start of the call; counted once however often it comes"
     ] = None
+    ttft_ms: Annotated[
+        float, "Until the first token; of a call that lost to its hedge, how long it was silent; else 0"
+    ] = 0.0
+    input_tokens: Annotated[int, "Tokens of the prompt; counted by us when the call did not end by itself"] = 0
+    output_tokens: Annotated[int, "Tokens of the answer; as above"] = 0
+    cost_usd: Annotated[float, "Price of the call, also of one whose answer nobody saw"] = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -599,6 +621,9 @@ class Result:
     risk: Annotated[float, "Prompt-injection risk, 0 to 1"] = 0.0
     limits: Annotated[tuple[RateLimit, ...], "Rate limits and what is left of them"] = ()
     duplicate_of: Annotated[str | None, "Request whose answer this is, when it was asked twice at once"] = None
+    ttft_ms: Annotated[float, "Until the first token of the model"] = 0.0
+    tokens_per_s: Annotated[float, "Speed of the model after its first token; 0 when everything came at once"] = 0.0
+    reused: Annotated[Reuse | None, "Where the answer comes from when no model was asked"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -725,6 +750,9 @@ class CircuitState:
     calls: Annotated[str, "Newest calls, oldest first: `.` well, `s` slow, `f` failed, `x` slow and failed"] = ""
     probe_s: Annotated[float, "While half open one call is let through in each span of this length"] = 10.0
     seen: Annotated[str, "Digests of the newest outcomes counted, 6 characters each, newest last"] = ""
+    paces: Annotated[
+        str, "Time to the first token of the newest calls, one letter each, oldest first; see docs/routing.md"
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

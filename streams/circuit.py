@@ -97,8 +97,27 @@ def prober(dependency: str, span: int, partitions: int) -> int:
     return (zlib.crc32(dependency.encode()) + span) % partitions
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """What a call of a model took beside its time."""
+
+    ttft_ms: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+
+
+NOTHING = Used()
+
+
 def outcome(
-    dependency: str, *, started: datetime, ended: datetime, request_id: str | None, error: PipelineError | None = None
+    dependency: str,
+    *,
+    started: datetime,
+    ended: datetime,
+    request_id: str | None,
+    error: PipelineError | None = None,
+    used: Used = NOTHING,
 ) -> Outcome:
     """Return the record of one call.
 
@@ -115,6 +134,10 @@ def outcome(
         outcome_id=f"{dependency}/{request_id}/{(started - _EPOCH) // timedelta(milliseconds=1)}"
         if request_id
         else None,
+        ttft_ms=used.ttft_ms,
+        input_tokens=used.input_tokens,
+        output_tokens=used.output_tokens,
+        cost_usd=used.cost_usd,
     )
 
 

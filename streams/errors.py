@@ -26,6 +26,7 @@ PipelineError
 ├── AnswerRefused                 there is an answer, but the result does not show it; reported, never raised
 │   ├── StrictRefused             a strict request could only be answered degraded
 │   └── AnswerWithheld            the answer is empty or leaks its instructions
+├── HedgeLost                     another model was quicker; reported, never raised
 ├── DeadlineExceeded              the request expired
 ├── DeliveryFailed                the broker did not confirm an output; the worker stops and the record is read again
 ├── ConsumerLost                  the group or the fetches ended for good; the worker stops
@@ -259,6 +260,13 @@ class AnswerWithheld(AnswerRefused):
     """The answer is empty or leaks its instructions. Operator: look at the evaluation of the request."""
 
     code = "answer_withheld"
+
+
+class HedgeLost(PipelineError):
+    """A model kept silent for too long, and another one that was asked besides spoke first. Only on `outcomes`."""
+
+    code = "hedge_lost"
+    severity = Severity.INFO
 
 
 class DeadlineExceeded(PipelineError):

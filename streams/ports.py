@@ -83,9 +83,15 @@ class Tokenizer(Protocol):
         """Return the number of tokens."""
 
 
+TIERS = ("local", "economy", "standard", "premium")  # of models, each at least as good as the one before
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
-    """One model of the catalogue. `name` is ours, `id` the provider's own (empty: the same)."""
+    """One model of the catalogue. `name` is ours, `id` the provider's own (empty: the same).
+
+    A `reserve` is asked only where the chains for long prompts and for refusals name it.
+    """
 
     name: str
     provider: str
@@ -97,6 +103,7 @@ class ModelSpec:
     tier: str = "standard"
     capabilities: frozenset[str] = frozenset()
     repeatable: bool = False  # asking again costs nobody anything and says the same: no call waits for its log
+    reserve: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

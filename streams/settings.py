@@ -6,7 +6,7 @@ The environment name of a setting is `FORGESTREAM_<SECTION>_<NAME>`; the address
 
 import sys
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from streams.errors import SettingsInvalid
 
 PREFIX = "FORGESTREAM_"
+NOBODY = "none"  # as the value of a list of models
 LARGEST = sys.float_info.max  # infinity is no setting
 T = TypeVar("T")
 
@@ -201,7 +202,7 @@ class ScreenSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisSettings:
-    """What workers share beside Kafka: rate limits and repetitions."""
+    """What workers share beside Kafka: rate limits, repetitions and cached answers."""
 
     url: str = setting("", "redis://host:port/0, or rediss:// for TLS; empty counts in each process alone", secret=True)
     timeout_s: float = setting(0.25, "Longest wait for one call; a worker then counts by itself", unit="s", least=0.01)
@@ -338,7 +339,16 @@ class RouteSettings:
     """Which models answer, and how failures are met."""
 
     models: str = setting(
-        "smollm2,extractive", "Models of the chain, first choice first, comma separated; see docs/providers.md"
+        "auto",
+        "Models of the chain, first choice first, comma separated; auto is smollm2, the cheapest model of each provider whose keys are set, extractive; see docs/routing.md",
+    )
+    overflow_models: str = setting(
+        "",
+        "Models asked when a prompt is longer than a model's window, in this order; empty asks those of the chain with a larger window",
+    )
+    refusal_models: str = setting(
+        "",
+        "Models asked when one refuses for its content policy, in this order; empty asks the rest of the chain, none asks nobody",
     )
     strategy: str = setting(
         "domain_optimized",
@@ -353,6 +363,36 @@ class RouteSettings:
         "The share grows with the evidence for a challenger, to this at most; more than explore_share",
         least=0,
         most=1,
+    )
+    tries: int = setting(
+        2, "Most calls of one model for one request; another one follows transient failures only", least=1, most=10
+    )
+    retry_pause_s: float = setting(
+        0.1, "Pause before another try when the provider wishes none; it doubles each time", unit="s", least=0
+    )
+    retry_wait_s: float = setting(
+        2.0,
+        "Longest that failures of a model and pauses between them may take while another model can be asked",
+        unit="s",
+        least=0,
+    )
+    reserve_s: float = setting(
+        15.0,
+        "Time kept back of the deadline for the next model, but never more than half of what is left",
+        unit="s",
+        least=0,
+    )
+    hedge_share: float = setting(
+        0.05,
+        "Share of requests that may ask the next provider when a model keeps silent for too long; 0 never does",
+        least=0,
+        most=1,
+    )
+    hedge_latest_s: float = setting(
+        10.0,
+        "Longest silence of a model before the next provider is asked besides; sooner when its p95 is shorter",
+        unit="s",
+        least=0,
     )
     context_tokens: int = setting(2048, "Context window of the in-process model", unit="tokens", least=256)
     threads: int = setting(2, "Threads of the in-process model", least=1)
@@ -385,6 +425,36 @@ class RouteSettings:
     )
     flush_ms: float = setting(250.0, "A token buffer is sent at the latest after this", unit="ms", least=1)
     flush_tokens: int = setting(16, "A token buffer is sent at this size; it grows to it from one", least=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheSettings:
+    """Answers that are given again; docs/routing.md says to whom and when."""
+
+    exact: str = setting(
+        "on",
+        "Whether the same ask at temperature 0, of the same tenant and passages, gets the same answer again",
+        choices=("on", "off"),
+    )
+    semantic: str = setting(
+        "off",
+        "Whether a question that is near one asked before gets its answer; a near question can mean another thing",
+        choices=("on", "off"),
+    )
+    similar_literary: float = setting(0.95, "Cosine from which literary questions count as near", least=0.5, most=1)
+    similar_market: float = setting(0.98, "Cosine from which market questions count as near", least=0.5, most=1)
+    similar_general: float = setting(0.96, "Cosine from which general questions count as near", least=0.5, most=1)
+    verify_share: float = setting(
+        0.05,
+        "Share of semantic hits that are asked anew and compared; the metrics tell how many differed",
+        least=0,
+        most=1,
+    )
+    agree_at: float = setting(0.85, "Cosine from which a fresh answer counts as saying the same", least=0, most=1)
+    ttl_s: float = setting(3600.0, "Longest an answer is given again", unit="s", least=1)
+    entries: int = setting(10_000, "Most answers kept in this process when no Redis is named", least=0)
+    mb: float = setting(32.0, "Most bytes of them", unit="MiB", least=0)
+    near_answers: int = setting(200, "Most answers per scope that near questions are compared with", least=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -491,6 +561,7 @@ class Settings:
     retrieve: RetrieveSettings = field(default_factory=RetrieveSettings)
     compose: ComposeSettings = field(default_factory=ComposeSettings)
     route: RouteSettings = field(default_factory=RouteSettings)
+    cache: CacheSettings = field(default_factory=CacheSettings)
     evaluate: EvaluateSettings = field(default_factory=EvaluateSettings)
     rank: RankSettings = field(default_factory=RankSettings)
     watch: WatchSettings = field(default_factory=WatchSettings)
@@ -538,6 +609,11 @@ class SettingReference:
     unit: str
     meaning: str
     why: str
+
+
+def listed(names: str) -> Sequence[str]:
+    """Return the names in a setting that lists some, separated by commas."""
+    return [name.strip() for name in names.split(",") if name.strip()]
 
 
 def environment_name(section: str, declared: "Field[Any]") -> str:

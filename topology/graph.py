@@ -42,8 +42,8 @@ def attach_unit(unit: Unit, app: App, topics: Topics, outside: Outside, settings
                        window_tokens=outside.window_tokens, settings=settings.compose)
         route.attach(app, reads=topics.prompts, writes=topics.answers, tokens=topics.tokens, decisions=topics.decisions,
                      outcomes=topics.outcomes, effects=topics.effects, memory=outside.effects, models=outside.models,
-                     champions=outside.champions, circuits=outside.circuits, clock=outside.clock,
-                     settings=settings.route)
+                     answers=outside.answers, encoder=outside.encoder, champions=outside.champions, circuits=outside.circuits,
+                     clock=outside.clock, settings=settings.route, caching=settings.cache)
         evaluate.attach(app, reads=topics.answers, writes=topics.evaluations, verdicts=topics.verdicts, settings=settings.evaluate)
         publish.attach(app, reads=topics.evaluations, results=topics.results, feedback=topics.feedback,
                        speech_requests=topics.speech_requests, clock=outside.clock)

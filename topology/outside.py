@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from schemas.records import Attack, CircuitState, Ranking
+from streams.answers import AnswerMemory
+from streams.clients.answers import answers_of
 from streams.clients.models.registry import models_of
 from streams.clients.providers import Lifecycle, encoder_of, gate_of, sink_of, store_of
 from streams.clock import SystemClock
@@ -43,6 +45,7 @@ class Outside:
     effects: EffectMemory
     attacks: Mapping[str, Attack]
     gate: Gate
+    answers: AnswerMemory
 
 
 class Port:
@@ -112,7 +115,8 @@ async def open_outside(
             if {"models", "tokenizer", "window_tokens"} & set(uses):
                 models = models_of(settings.route)
                 ports["models"], ports["tokenizer"] = models, models[0].tokenizer
-                ports["window_tokens"] = min(model.spec.context_tokens for model in models)
+                competing = [model.spec for model in models if not model.spec.reserve]
+                ports["window_tokens"] = min(spec.context_tokens for spec in competing)
                 if "models" in uses:
                     await together(*(start(f"language model {model.spec.name}", model) for model in models))
 
@@ -132,4 +136,6 @@ def _clients(settings: Settings, uses: Collection[str]) -> Mapping[str, tuple[st
         clients["feedback_sink"] = "DataForge client", sink_of(settings.dataforge)
     if "gate" in uses:
         clients["gate"] = "gate of admission", gate_of(settings)
+    if "answers" in uses:
+        clients["answers"] = "answers given before", answers_of(settings)
     return clients

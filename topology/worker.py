@@ -11,6 +11,7 @@ from typing import Any
 from schemas.records import Effect
 from schemas.registry import SchemaSource, serde
 from streams.app import App
+from streams.clients.answers import AnswerCache
 from streams.clients.models.keys import Account
 from streams.clients.models.registry import accounts
 from streams.effects import Effects, KafkaEffectLog
@@ -37,9 +38,17 @@ LEAVE_S = 5.0  # to commit and leave the group, once nothing is under way
 class Worker:
     """The running units of this process."""
 
-    def __init__(self, apps: Mapping[Unit, App], models: Iterable[Model], *, stop_s: float) -> None:
+    def __init__(
+        self,
+        apps: Mapping[Unit, App],
+        models: Iterable[Model],
+        *,
+        stop_s: float,
+        answers: AnswerCache | None = None,
+    ) -> None:
         self.apps = apps
         self._models = tuple(models)
+        self._answers = answers
         self._stop_s = stop_s
         self._started: set[Unit] = set()
 
@@ -108,6 +117,8 @@ class Worker:
                     meaning="Records taken and not yet done",
                 )
         yield from key_metrics(accounts(self._models))
+        if self._answers is not None:
+            yield from cache_metrics(self._answers.counts)
 
     async def _start(self, unit: Unit, app: App) -> None:
         await app.start()
@@ -136,6 +147,18 @@ def key_metrics(found: Iterable[Account]) -> Iterable[Metric]:
                 labels={**labels, "error": code},
                 meaning="Failed calls of a model provider, by API key",
             )
+
+
+def cache_metrics(counts: Mapping[str, int]) -> Iterable[Metric]:
+    """Yield how questions met answers that were given before; of those verified, how many were false."""
+    for what, count in counts.items():
+        yield Metric(
+            name="forgestream_cache_answers_total",
+            kind="counter",
+            value=count,
+            labels={"outcome": what},
+            meaning="Questions by hit (exact, semantic, in_flight) or miss; semantic hits verified, and false ones among those",
+        )
 
 
 @asynccontextmanager
@@ -186,7 +209,12 @@ async def working(
         for view in viewed.values():
             owned.push_async_callback(_close, view)
             await view.start()
-        worker = Worker(apps, outside.models, stop_s=settings.engine.drain_s + LEAVE_S)
+        worker = Worker(
+            apps,
+            outside.models,
+            stop_s=settings.engine.drain_s + LEAVE_S,
+            answers=outside.answers if isinstance(outside.answers, AnswerCache) else None,
+        )
         await owned.enter_async_context(health_port(settings.telemetry, worker))
         owned.push_async_callback(worker.stop)
         await worker.start()

@@ -22,4 +22,5 @@ def attach(
     def evaluate(answer: Answer, emit: Emit) -> None:
         evaluation = rules.evaluation(answer, settings)
         emit(writes, evaluation)
-        emit(verdicts, rules.verdict(evaluation))
+        if answer.reused is None:  # it was judged when it was given first; champions would count it again
+            emit(verdicts, rules.verdict(evaluation))

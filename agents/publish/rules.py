@@ -44,6 +44,9 @@ def result(evaluation: Evaluation, at: datetime) -> Result:
         maybe_repeated=answer.maybe_repeated,
         risk=answer.request.risk,
         limits=answer.request.limits,
+        ttft_ms=answer.ttft_ms,
+        tokens_per_s=answer.tokens_per_s,
+        reused=answer.reused,
     )
 
 

@@ -3,15 +3,19 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from agents.route import once, rules
-from agents.route.attempt import Noted, answered, asked_once
+from agents.route import once
+from agents.route.asking import HedgeBudget, Means
+from agents.route.logged import Noted
+from agents.route.recall import Recall
+from agents.route.routing import Routing, Sends
 from agents.route.stream import TokenStream
 from schemas.records import Answer, CircuitState, Decision, Effect, Outcome, Prompt, Ranking, TokenEvent
+from streams.answers import AnswerMemory
 from streams.app import App
 from streams.circuit import Gate
 from streams.emit import Emit
-from streams.ports import Clock, EffectMemory, Model
-from streams.settings import RouteSettings
+from streams.ports import Clock, EffectMemory, Encoder, Model
+from streams.settings import CacheSettings, RouteSettings
 from streams.topic import Topic
 
 
@@ -25,38 +29,35 @@ def attach(
     outcomes: Topic[Outcome],
     effects: Topic[Effect],
     memory: EffectMemory,
+    answers: AnswerMemory,
+    encoder: Encoder,
     models: Sequence[Model],
     champions: Mapping[str, Ranking],
     circuits: Mapping[str, CircuitState],
     clock: Clock,
     settings: RouteSettings,
+    caching: CacheSettings,
 ) -> None:
-    """Ask the models of the plan one after the other until one has answered; what is known already is said again."""
-    catalogue = {model.spec.name: model for model in models}
-    specs = [model.spec for model in models]
-    gate = Gate(circuits, reads.partitions)
+    """Answer prompts by models, or by what is known already."""
+    means = Means(
+        models={model.spec.name: model for model in models},
+        circuits=circuits,
+        gate=Gate(circuits, reads.partitions),
+        budget=HedgeBudget(settings.hedge_share),
+        clock=clock,
+        settings=settings,
+    )
+    routing = Routing(means, Recall(answers, encoder, clock, caching), champions, caching)
 
     @app.stage(reads, name=once.STAGE)
     async def route(prompt: Prompt, emit: Emit) -> None:
         before = await memory.find(once.effect_id(prompt.origin))
         stream = TokenStream(prompt.origin, partial(emit.now, tokens), clock, settings, first_epoch=once.epochs(before))
+        sends = Sends(
+            stream=stream,
+            decision=partial(emit.now, decisions),
+            outcome=partial(emit.now, outcomes),
+            noted=Noted(partial(emit.confirmed, effects), partial(emit.now, effects), memory),
+        )
         with stream:
-            if before is not None and before.answer is not None:
-                stream.whole(before.answer.text)
-                emit(writes, before.answer)
-                return
-            ranking = champions.get(rules.cell(prompt.request))
-            now = clock.now()
-            plan = rules.plan(prompt, specs, ranking, gate.look(list(catalogue), now, reads.key(prompt)), settings)
-            if plan.chain:
-                gate.take(plan.chain[0].name, now)
-            emit.now(decisions, rules.decided(prompt, plan, now))
-            answer = await asked_once(
-                prompt,
-                plan,
-                before,
-                lambda: answered(prompt, plan, catalogue, stream, partial(emit.now, outcomes), clock),
-                Noted(partial(emit.confirmed, effects), partial(emit.now, effects), memory),
-                clock,
-            )
-            emit(writes, answer)
+            emit(writes, await routing.answer(prompt, reads.key(prompt), before, sends))

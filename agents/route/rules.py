@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from agents.route import chain
 from schemas.records import Answer, Decision, Phase, Prompt, Ranking, Request, RouteDecision, Strategy
 from streams import cells
 from streams.circuit import Passes
@@ -13,7 +14,8 @@ from streams.settings import RouteSettings
 
 FALLBACK = "model_fallback"
 EXPLORING = frozenset({Strategy.DOMAIN_OPTIMIZED, Strategy.QUALITY_OPTIMIZED})  # the others name a price or a pace
-MARGIN_S = 0.02  # a call is given up this long before the deadline, so that its outcome is still reported
+EXPLORATION = "exploration"
+TOO_SMALL = "context_too_small"
 _USD_PER = 1_000_000
 
 
@@ -29,11 +31,21 @@ class Plan:
     rejected: Mapping[str, str]
     propensity: float  # of the first of the chain being the first
     estimate_usd: Mapping[str, float]  # of each of the chain, should it write all it may
+    on_overflow: tuple[ModelSpec, ...] = ()  # who is asked first when the prompt is longer than a model's window
+    on_refusal: tuple[ModelSpec, ...] | None = None  # who is asked when a model refuses; None: the rest of the chain
+
+    @property
+    def everybody(self) -> tuple[ModelSpec, ...]:
+        """Every model that may be asked, once."""
+        return tuple(dict.fromkeys((*self.chain, *self.on_overflow, *(self.on_refusal or ()))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What the model that answered said, and which models failed before it."""
+    """What the model that answered said, and which models failed before it.
+
+    `instead_of` is the model that kept silent for too long, when this one was its hedge.
+    """
 
     spec: ModelSpec
     text: str
@@ -41,6 +53,7 @@ class Said:
     latency_ms: float
     ttft_ms: float
     failed: Mapping[str, str] = field(default_factory=dict)
+    instead_of: str | None = None
 
 
 def cell(request: Request) -> str:
@@ -57,23 +70,31 @@ def plan(
     pinned = prompt.request.model
     if pinned is not None and pinned not in {spec.name for spec in specs}:
         rejected[pinned] = "unknown_model"
-    ordered, reason = _ordered([spec for spec in specs if spec.name not in rejected], strategy, ranking, prompt)
+    fit = [spec for spec in specs if spec.name not in rejected]
+    competing = [spec for spec in fit if pinned is not None or not spec.reserve]
+    on_overflow = chain.named(settings.overflow_models, fit) if pinned is None else ()
+    if not competing and TOO_SMALL in rejected.values():
+        competing, on_overflow = list(on_overflow), ()
+    ordered, reason = _ordered(competing, strategy, ranking, prompt)
     ready, explored, propensity = _explored(_let_through(ordered, passes), strategy, ranking, prompt, settings)
     # a probe is the first model asked or none: as second choice it would only keep others from probing
-    chain = [spec for spec in ready if spec is ready[0] or spec.name not in passes.probing]
+    asked = [spec for spec in ready if spec is ready[0] or spec.name not in passes.probing]
     rejected |= {
-        spec.name: f"circuit_{passes.refused.get(spec.name, Phase.HALF_OPEN)}" for spec in ordered if spec not in chain
+        spec.name: f"circuit_{passes.refused.get(spec.name, Phase.HALF_OPEN)}" for spec in ordered if spec not in asked
     }
-    preferred = chain if explored else ordered
+    rejected |= {spec.name: "reserve" for spec in fit if spec.reserve and spec not in ordered}
+    preferred = asked if explored else ordered
     return Plan(
         strategy=strategy,
         cell=cell(prompt.request),
-        chain=tuple(chain),
+        chain=tuple(asked),
         preferred=preferred[0].name if preferred else None,
-        reason="exploration" if explored else "asked_for" if pinned is not None else reason,
+        reason=EXPLORATION if explored else "asked_for" if pinned is not None else reason,
         rejected=rejected,
         propensity=propensity,
-        estimate_usd={spec.name: _price(spec, prompt) for spec in chain},
+        estimate_usd={spec.name: _price(spec, prompt) for spec in asked},
+        on_overflow=on_overflow,
+        on_refusal=chain.on_refusal(settings.refusal_models, fit) if pinned is None else None,
     )
 
 
@@ -109,7 +130,7 @@ def ask(prompt: Prompt) -> Ask:
 
 def answer(prompt: Prompt, plan: Plan, said: Said) -> Answer:
     """Return the answer with everything needed to judge it."""
-    fallback = said.spec.name != plan.preferred
+    fallback = (said.instead_of or said.spec.name) != plan.preferred
     return Answer(
         origin=prompt.origin,
         request=prompt.request,
@@ -126,18 +147,27 @@ def answer(prompt: Prompt, plan: Plan, said: Said) -> Answer:
         canary=prompt.canary,
         pack_version=prompt.pack_version,
         degradations=(*prompt.degradations, FALLBACK) if fallback else prompt.degradations,
+        tokens_per_s=tokens_per_s(said),
     )
+
+
+def tokens_per_s(said: Said) -> float:
+    """Return how fast a model wrote after its first token; 0 when everything came at once."""
+    writing_ms = said.latency_ms - said.ttft_ms
+    return 1000.0 * said.finish.output_tokens / writing_ms if writing_ms > 0 else 0.0
 
 
 def decision(plan: Plan, said: Said) -> RouteDecision:
     """Return why this model answered. `propensity` is that of the first of the chain, before failures."""
-    first = said.spec.name == plan.preferred
+    how = ("hedge",) if said.instead_of is not None else ()
+    if (said.instead_of or said.spec.name) != plan.preferred:
+        how = (*how, "fallback")
     return RouteDecision(
         strategy=plan.strategy,
         cell=plan.cell,
         model=said.spec.name,
         provider=said.spec.provider,
-        reasons=(plan.reason,) if first else (plan.reason, "fallback"),
+        reasons=(plan.reason, *how),
         rejected={**plan.rejected, **said.failed},
         chain=tuple(spec.name for spec in plan.chain),
         propensity=plan.propensity,
@@ -150,16 +180,6 @@ def cost_usd(spec: ModelSpec, input_tokens: int, output_tokens: int) -> float:
     return (input_tokens * spec.usd_per_million_in + output_tokens * spec.usd_per_million_out) / _USD_PER
 
 
-def patience_s(left_s: float, models_left: int) -> float:
-    """Return how long a model may take: half of what is left while there is another to ask, else all but a margin."""
-    return max(0.0, left_s / 2 if models_left > 1 else left_s - MARGIN_S)
-
-
-def too_late(left_s: float) -> bool:
-    """Whether what is left is no time to ask a model."""
-    return left_s <= 2 * MARGIN_S
-
-
 def _unfit(spec: ModelSpec, prompt: Prompt) -> str | None:
     request = prompt.request
     if request.model is not None and spec.name != request.model:
@@ -167,7 +187,7 @@ def _unfit(spec: ModelSpec, prompt: Prompt) -> str | None:
     if request.domain not in spec.domains:
         return "domain_not_supported"
     if prompt.tokens + request.max_tokens > spec.context_tokens:
-        return "context_too_small"
+        return TOO_SMALL
     return None
 
 

@@ -76,10 +76,10 @@ class TokenStream:
         """The first epoch that is not used yet."""
         return self._first_epoch if self._epoch is None else self._epoch.number + 1
 
-    def start(self) -> None:
-        """Begin an attempt; it replaces what earlier ones have written."""
+    def start(self, began: datetime | None = None) -> None:
+        """Begin an attempt; it replaces what earlier ones have written. `began` is when its model was asked, if not now."""
         self._stop_timer()
-        self._epoch = self._new(self.epochs)
+        self._epoch = self._new(self.epochs, began)
         self._write(self._epoch, TokenEventType.STREAM_START, "")
 
     def token(self, text: str) -> None:
@@ -113,9 +113,9 @@ class TokenStream:
             self._epoch = self._new(self.epochs)
         return self._epoch
 
-    def _new(self, number: int) -> _Epoch:
+    def _new(self, number: int, began: datetime | None = None) -> _Epoch:
         now = self._clock.now()
-        return _Epoch(number=number, started=now, flushed=now)
+        return _Epoch(number=number, started=began or now, flushed=now)
 
     def _flush(self) -> None:
         self._stop_timer()

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from schemas.records import CircuitState, Command, CommandAction, Outcome, Phase
+from streams import pace
 from streams.cells import CELLS
 from streams.circuit import phase
 from streams.orders import with_order
@@ -41,7 +42,11 @@ def after(state: CircuitState, seen: Outcome | Command, settings: WatchSettings)
         if repeated(state.seen, seen.outcome_id):
             return state
         state = replace(state, seen=remembered(state.seen, seen.outcome_id, settings.remembered))
-    return judged(replace(state, as_of=max(state.as_of, seen.at), probe_s=settings.probe_s), seen, settings)
+    return judged(
+        replace(state, as_of=max(state.as_of, seen.at), probe_s=settings.probe_s, paces=_paces(state, seen, settings)),
+        seen,
+        settings,
+    )
 
 
 def judged(state: CircuitState, outcome: Outcome, settings: WatchSettings) -> CircuitState:
@@ -152,6 +157,13 @@ def _letter(outcome: Outcome, settings: WatchSettings) -> str:
     if outcome.ok:
         return SLOW if slow else WELL
     return BOTH if slow else FAILED
+
+
+def _paces(state: CircuitState, outcome: Outcome, settings: WatchSettings) -> str:
+    """Note how long a model was silent; that of calls which lost to their hedge too, or the slow ones would be missing."""
+    if not outcome.ttft_ms > 0:
+        return state.paces
+    return (state.paces + pace.letter(outcome.ttft_ms))[-settings.window_calls :]
 
 
 def _began(outcome: Outcome) -> datetime:

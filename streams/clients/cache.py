@@ -1,58 +1,20 @@
-"""Answers that were given before: what may be given again, to whom, and where they are kept.
+"""Answers that were given before, to exactly the same ask: where their bytes are kept.
 
 A hit across scopes would be a leak, so the scope is part of every key.
 """
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Protocol
 
 import orjson
 
-from streams.ports import Ask, Clock
+from streams.answers import CachedAnswer, Hit, Question
+from streams.ports import Clock
 
-VERSION = 1  # of what is stored: a worker of another version must not read it
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """Who and what an answer is valid for."""
-
-    tenant: str
-    domain: str
-    pack_version: str
-    prompt_version: str
-    tier: str
-
-    def digest(self) -> str:
-        """Return the scope as part of a key; no two scopes have the same."""
-        return _digest(self.tenant, self.domain, self.pack_version, self.prompt_version, self.tier)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CachedAnswer:
-    """An answer, and the request that it was first given to."""
-
-    text: str
-    model: str
-    provider: str
-    finish_reason: str
-    input_tokens: int
-    output_tokens: int
-    request_id: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hit:
-    """An answer that may be given again. `similarity` of the questions is 1 for an exact hit."""
-
-    answer: CachedAnswer
-    similarity: float
-    age_s: float
+VERSION = 2  # of what is stored and of how it is found: a worker of another version must not read it
 
 
 class ByteCache(Protocol):
@@ -63,6 +25,9 @@ class ByteCache(Protocol):
 
     async def put(self, key: str, value: bytes, ttl_s: float) -> None:
         """Keep a value for at most so long."""
+
+    async def close(self) -> None:
+        """Close connections, if there are any."""
 
 
 class LruCache:
@@ -81,6 +46,9 @@ class LruCache:
     def __len__(self) -> int:
         """Return how many entries there are."""
         return len(self._kept)
+
+    async def close(self) -> None:
+        """Nothing to give back."""
 
     @property
     def size_bytes(self) -> int:
@@ -116,37 +84,28 @@ class LruCache:
 
 
 class ExactAnswers:
-    """Answers to exactly the same ask, of exactly the same scope. Only those at temperature 0, which are repeatable."""
+    """Answers to exactly the same ask, of exactly the same scope."""
 
     def __init__(self, cache: ByteCache, clock: Clock, *, ttl_s: float) -> None:
         self._cache = cache
         self._clock = clock
         self._ttl_s = ttl_s
 
-    async def find(self, scope: Scope, ask: Ask) -> Hit | None:
+    async def find(self, question: Question) -> Hit | None:
         """Return the answer that was given to this ask before."""
-        key = exact_key(scope, ask)
-        value = await self._cache.get(key) if key is not None else None
+        value = await self._cache.get(_key(question))
         answer = decoded(value) if value is not None else None
         return hit(answer, 1.0, self._clock.now()) if answer is not None else None
 
-    async def keep(self, scope: Scope, ask: Ask, answer: CachedAnswer) -> None:
+    async def keep(self, question: Question, answer: CachedAnswer) -> None:
         """Remember an answer."""
-        key = exact_key(scope, ask)
-        if key is not None:
-            await self._cache.put(key, encoded(answer), self._ttl_s)
+        await self._cache.put(_key(question), encoded(answer), self._ttl_s)
 
 
-def exact_key(scope: Scope, ask: Ask) -> str | None:
-    """Return the key of an ask, None for one whose answers differ from time to time."""
-    if ask.temperature != 0.0:
-        return None
-    return f"answer:{VERSION}:{scope.digest()}:{_digest(ask.system, ask.user, str(ask.max_tokens))}"
-
-
-def hit(answer: CachedAnswer, similarity: float, at: datetime) -> Hit:
+def hit(answer: CachedAnswer, similarity: float, at: datetime, *, kind: str = "exact") -> Hit:
     """Return a hit with its age."""
-    return Hit(answer=answer, similarity=similarity, age_s=max(0.0, (at - answer.at).total_seconds()))
+    age_s = max(0.0, (at - answer.at).total_seconds())
+    return Hit(answer=answer, similarity=similarity, age_s=age_s, kind=kind)
 
 
 def encoded(answer: CachedAnswer) -> bytes:
@@ -171,10 +130,5 @@ def _size(key: str, value: bytes) -> int:
     return len(key) + len(value)
 
 
-def _digest(*parts: str) -> str:
-    """Hash the parts so that no two lists of parts have the same input: each goes in with its length."""
-    found = hashlib.sha256()
-    for part in parts:
-        read = part.encode("utf-8", "surrogatepass")
-        found.update(len(read).to_bytes(8, "big") + read)
-    return found.hexdigest()[:32]
+def _key(question: Question) -> str:
+    return f"answer:{VERSION}:{question.key}"

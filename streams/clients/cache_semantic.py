@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from streams.clients.cache import CachedAnswer, Hit, Scope, hit
+from streams.answers import CachedAnswer, Hit, Scope
+from streams.clients.cache import hit
 from streams.ports import Clock, Vector
 
 
@@ -39,7 +40,7 @@ class SemanticAnswers:
         similarities = self._matrix(key, kept) @ np.asarray(vector, dtype=np.float32)
         nearest = int(similarities.argmax())
         similarity = min(1.0, float(similarities[nearest]))
-        return hit(kept[nearest][1], similarity, now) if similarity >= threshold else None
+        return hit(kept[nearest][1], similarity, now, kind="semantic") if similarity >= threshold else None
 
     def keep(self, scope: Scope, vector: Vector, answer: CachedAnswer) -> None:
         """Remember the answer to a question."""

@@ -23,6 +23,7 @@ from schemas.records import CircuitState, Phase, Result, Status
 from schemas.registry import LockedIds, serde
 from streams.settings import EmbeddedSettings
 from tests.benchmarks.leak_worker import DYING, PROBE_S, RECOVERY_S
+from tests.benchmarks.pages import written
 from tests.child import Child, program
 from tests.cluster import Cluster
 from tests.eventually import eventually
@@ -30,8 +31,6 @@ from tests.questions import Deployment
 from topology.embedded.kafka import EmbeddedKafka
 from topology.topics import Topics
 
-PAGE = Path(__file__).parents[2] / "docs" / "circuits.md"
-BEGIN, END = "<!-- written by make leak -->", "<!-- end of what make leak writes -->"
 RATE = 100
 WELL_S, DEAD_S, AFTER_S = 3.0, 8.0, 6.0
 
@@ -66,9 +65,7 @@ def main() -> None:
     shown = page(seen)
     print(shown)
     if not given.dry_run:
-        text = PAGE.read_text(encoding="utf-8")
-        before, _, rest = text.partition(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n{shown}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+        written("circuits.md", "make leak", shown)
 
 
 def _run(bootstrap: str, how: str, fails_after_s: float) -> Seen:

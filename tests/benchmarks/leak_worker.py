@@ -18,7 +18,7 @@ from streams.clients.models.echo import Echo
 from streams.clock import SystemClock
 from streams.errors import ProviderUnavailable
 from streams.ports import Ask, Finish, ModelSpec, Piece, Tokenizer
-from streams.settings import EngineSettings, KafkaSettings, RouteSettings, Settings, WatchSettings
+from streams.settings import CacheSettings, EngineSettings, KafkaSettings, RouteSettings, Settings, WatchSettings
 from tests.fakes.tokenizer import WordsTokenizer
 from tests.pipeline.world import outside
 from topology.outside import Outside
@@ -59,6 +59,7 @@ def settings_of(bootstrap: str, prefix: str, worker: str) -> Settings:
         kafka=KafkaSettings(bootstrap=bootstrap, topic_prefix=prefix),
         engine=EngineSettings(worker_id=worker),
         route=RouteSettings(explore_share=0.0),
+        cache=CacheSettings(exact="off"),
         watch=WatchSettings(recovery_s=RECOVERY_S, probe_s=PROBE_S),
     )
 

@@ -1,7 +1,6 @@
 """Caches: what is kept, for whom, within which bounds; one contract for the process's own and a real Redis."""
 
 import asyncio
-import itertools
 import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import fields, replace
@@ -12,26 +11,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from streams.clients.cache import (
-    ByteCache,
-    CachedAnswer,
-    ExactAnswers,
-    LruCache,
-    Scope,
-    decoded,
-    encoded,
-    exact_key,
-)
+from streams.answers import CachedAnswer, Question, Scope
+from streams.clients.answers import AnswerCache
+from streams.clients.cache import ByteCache, ExactAnswers, LruCache, decoded, encoded
 from streams.clients.cache_redis import REST_S, RedisCache
 from streams.clients.cache_semantic import SemanticAnswers
-from streams.clients.single_flight import SingleFlight
 from streams.ports import Vector
+from streams.settings import CacheSettings
 from tests.clock import FixedClock
-from tests.contracts.test_model_conformance import ask
 from tests.given import NOON
 from tests.loopback.redis_server import RedisServer, redis_server
 
-SCOPE = Scope(tenant="acme", domain="general", pack_version="3", prompt_version="general/1", tier="economy")
+SCOPE = Scope(
+    tenant="acme",
+    domain="general",
+    task="analysis",
+    grounds="pack 3",
+    prompt_version="general/1",
+    model="",
+    tier="economy",
+)
+QUESTION = Question(scope=SCOPE, ask="0123", text="How long is the Danube?", max_tokens=100, threshold=0.99)
 ANSWER = CachedAnswer(
     text="2,850 km 🦊",
     model="gpt-6-luna",
@@ -55,6 +55,17 @@ class Seconds:
 
     def __call__(self) -> float:
         return self.now
+
+
+class Holding(LruCache):
+    """Has the same bytes under every key."""
+
+    def __init__(self, value: bytes) -> None:
+        super().__init__(most_entries=0, most_bytes=0, time=lambda: 0.0)
+        self._value = value
+
+    async def get(self, key: str) -> bytes | None:
+        return self._value
 
 
 @pytest.fixture
@@ -102,10 +113,10 @@ async def test_what_is_too_large_or_already_over_is_not_kept(cache: ByteCache) -
 
 async def test_an_answer_comes_back_with_its_age_and_source(cache: ByteCache, clock: FixedClock) -> None:
     answers = ExactAnswers(cache, clock, ttl_s=60)
-    await answers.keep(SCOPE, ask(), replace(ANSWER, at=clock.now()))
+    await answers.keep(QUESTION, replace(ANSWER, at=clock.now()))
     clock.advance(5)
 
-    found = await answers.find(SCOPE, ask())
+    found = await answers.find(QUESTION)
 
     assert found is not None
     assert (found.answer.text, found.answer.request_id) == (ANSWER.text, "r1")
@@ -114,33 +125,20 @@ async def test_an_answer_comes_back_with_its_age_and_source(cache: ByteCache, cl
 
 async def test_an_answer_is_found_in_no_other_scope(cache: ByteCache, clock: FixedClock) -> None:
     answers = ExactAnswers(cache, clock, ttl_s=60)
-    await answers.keep(SCOPE, ask(), ANSWER)
+    await answers.keep(QUESTION, ANSWER)
 
     for part in fields(Scope):
-        assert await answers.find(replace(SCOPE, **{part.name: "other"}), ask()) is None
-    assert await answers.find(SCOPE, ask("Another question")) is None
-    assert await answers.find(SCOPE, replace(ask(), max_tokens=3)) is None
-    assert await answers.find(SCOPE, replace(ask(), system="Other instructions")) is None
-
-
-async def test_answers_that_vary_are_neither_kept_nor_found(cache: ByteCache, clock: FixedClock) -> None:
-    answers, warm = ExactAnswers(cache, clock, ttl_s=60), replace(ask(), temperature=0.7)
-
-    await answers.keep(SCOPE, warm, ANSWER)
-
-    assert await answers.find(SCOPE, warm) is None
-    assert await answers.find(SCOPE, ask()) is None
+        assert await answers.find(replace(QUESTION, scope=replace(SCOPE, **{part.name: "other"}))) is None
+    assert await answers.find(replace(QUESTION, ask="4567")) is None
 
 
 @pytest.mark.parametrize(
     "value", [b"", b"{}", b"[]", b"7", b"\xff", b'{"at": "2026"}', b'{"at": 5}', encoded(ANSWER)[:-9]]
 )
-async def test_bytes_that_are_no_answer_are_a_miss(cache: ByteCache, clock: FixedClock, value: bytes) -> None:
-    key = exact_key(SCOPE, ask())
-    assert key is not None
-    await cache.put(key, value, 60)
+async def test_bytes_that_are_no_answer_are_a_miss(clock: FixedClock, value: bytes) -> None:
+    answers = ExactAnswers(Holding(value), clock, ttl_s=60)
 
-    assert await ExactAnswers(cache, clock, ttl_s=60).find(SCOPE, ask()) is None
+    assert await answers.find(QUESTION) is None
 
 
 def test_an_answer_of_another_shape_is_none() -> None:
@@ -149,7 +147,10 @@ def test_an_answer_of_another_shape_is_none() -> None:
     assert decoded(encoded(ANSWER).replace(b"+00:00", b"")) is None
 
 
-@given(st.lists(st.text(max_size=5), min_size=5, max_size=5), st.lists(st.text(max_size=5), min_size=5, max_size=5))
+PARTS = st.lists(st.text(max_size=5), min_size=7, max_size=7)
+
+
+@given(PARTS, PARTS)
 def test_different_scopes_never_share_a_key(one: list[str], other: list[str]) -> None:
     names = [part.name for part in fields(Scope)]
     first, second = (Scope(**dict(zip(names, texts, strict=True))) for texts in (one, other))
@@ -314,88 +315,24 @@ def test_vectors_of_another_model_are_never_compared(clock: FixedClock) -> None:
     assert answers.find(SCOPE, EAST, threshold=0.0) is None
 
 
-class Work:
-    """Counts how often it is begun; ends when told."""
+async def test_near_questions_are_found_beside_the_same_ones(clock: FixedClock) -> None:
+    memory = AnswerCache(CacheSettings(), LruCache(most_entries=9, most_bytes=9999, time=lambda: 0.0), clock)
+    await memory.keep(QUESTION, EAST, replace(ANSWER, at=clock.now()))
+    other = replace(QUESTION, ask="4567")
 
-    def __init__(self) -> None:
-        self.begun = 0
-        self.cancelled = 0
-        self.end = asyncio.Event()
-        self.results = itertools.count(1)
+    found = memory.near(other, NEARLY_EAST)
 
-    async def __call__(self) -> int:
-        self.begun += 1
-        try:
-            await self.end.wait()
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
-        return next(self.results)
+    assert found is not None
+    assert (found.kind, found.answer.text) == ("semantic", ANSWER.text)
+    assert await memory.exact(other) is None
+    assert memory.near(replace(other, max_tokens=ANSWER.output_tokens - 1), EAST) is None, "it is longer than allowed"
+    assert memory.near(replace(other, threshold=None), EAST) is None
+    assert memory.near(replace(other, scope=replace(SCOPE, tenant="other")), EAST) is None
 
 
-async def turns(count: int = 5) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
+async def test_an_answer_without_a_vector_is_for_the_same_question_only(clock: FixedClock) -> None:
+    memory = AnswerCache(CacheSettings(), LruCache(most_entries=9, most_bytes=9999, time=lambda: 0.0), clock)
+    await memory.keep(QUESTION, None, replace(ANSWER, at=clock.now()))
 
-
-async def test_identical_work_under_way_is_done_once() -> None:
-    flights, work = SingleFlight[int](), Work()
-    tasks = [asyncio.ensure_future(flights.run("a", work)) for _ in range(50)]
-    await turns()
-    work.end.set()
-
-    results = await asyncio.gather(*tasks)
-
-    assert work.begun == 1
-    assert results == [(1, False), *[(1, True)] * 49]
-    assert await flights.run("a", work) == (2, False)
-    assert len(flights) == 0
-
-
-async def test_other_work_is_not_waited_for() -> None:
-    flights, held, free = SingleFlight[int](), Work(), Work()
-    free.end.set()
-    waiting = asyncio.ensure_future(flights.run("a", held))
-    await turns()
-
-    assert await flights.run("b", free) == (1, False)
-    held.end.set()
-    await waiting
-
-
-async def test_the_first_to_go_leaves_the_work_to_the_others() -> None:
-    flights, work = SingleFlight[int](), Work()
-    first, second = (asyncio.ensure_future(flights.run("a", work)) for _ in range(2))
-    await turns()
-    first.cancel()
-    await asyncio.wait([first])
-    work.end.set()
-
-    assert await second == (1, True)
-    assert (work.begun, work.cancelled) == (1, 0)
-
-
-async def test_work_that_nobody_waits_for_is_cancelled_and_begun_anew() -> None:
-    flights, work = SingleFlight[int](), Work()
-    tasks = [asyncio.ensure_future(flights.run("a", work)) for _ in range(2)]
-    await turns()
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
-    work.end.set()
-
-    assert await flights.run("a", work) == (1, False)
-    assert (work.begun, work.cancelled, len(flights)) == (2, 1, 0)
-
-
-async def test_a_failure_is_that_of_all_who_waited_and_of_nobody_else() -> None:
-    flights = SingleFlight[int]()
-
-    async def fails() -> int:
-        await turns()
-        raise ZeroDivisionError
-
-    ends = await asyncio.gather(*(flights.run("a", fails) for _ in range(3)), return_exceptions=True)
-
-    assert [type(end) for end in ends] == [ZeroDivisionError] * 3
-    assert len(flights) == 0
+    assert memory.near(replace(QUESTION, ask="4567"), EAST) is None
+    assert await memory.exact(QUESTION) is not None

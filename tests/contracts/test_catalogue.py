@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from schemas.records import Domain
-from streams.clients.models.catalogue import TIERS, catalogue_of
+from streams.clients.models.catalogue import catalogue_of
 from streams.clients.models.offers import offers
-from streams.clients.models.registry import models_of
+from streams.clients.models.registry import Registry, models_of
 from streams.clients.models.tokens import CautiousTokenizer
 from streams.errors import SettingsInvalid
+from streams.ports import TIERS
 from streams.settings import RouteSettings
 from tests.contracts.test_model_conformance import answer, ask
 from tests.loopback.cases import CANARIES
@@ -198,3 +199,31 @@ def test_the_estimate_counts_other_scripts_by_their_characters(text: str) -> Non
     visible = len(text.replace(" ", ""))
 
     assert visible <= CautiousTokenizer().count(text) <= visible * 2
+
+
+@pytest.mark.parametrize(
+    ("keys", "chain"),
+    [
+        ({}, ["smollm2", "extractive"]),
+        ({"openai_keys": "k"}, ["smollm2", "gpt-6-luna", "extractive"]),
+        ({"anthropic_keys": "k", "openai_keys": "k"}, ["smollm2", "claude-haiku-5-5", "gpt-6-luna", "extractive"]),
+        ({"models": "echo, auto"}, ["echo", "smollm2", "extractive"]),
+        ({"models": "echo"}, ["echo"]),
+    ],
+)
+def test_without_a_choice_the_chain_is_this_machine_the_cheapest_of_each_provider_with_keys_then_sentences(
+    keys: dict[str, str], chain: list[str]
+) -> None:
+    assert Registry(RouteSettings(**keys)).chain_names() == chain  # type: ignore[arg-type] # texts only
+
+
+def test_models_of_the_other_chains_are_built_as_reserves() -> None:
+    settings = RouteSettings(
+        models="echo", overflow_models="extractive", refusal_models="extractive,ollama:lenient,echo"
+    )
+
+    assert [(model.spec.name, model.spec.reserve) for model in models_of(settings)] == [
+        ("echo", False), ("extractive", True), ("ollama:lenient", True),
+    ]  # fmt: skip
+    assert [model.spec.name for model in models_of(RouteSettings(models="echo", refusal_models="none"))] == ["echo"]
+    assert "'gone' is unknown" in problems(models="echo", overflow_models="gone")

@@ -5,7 +5,7 @@ import contextlib
 import gzip
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -55,6 +55,8 @@ class Loopback(ABC):
         self.limited_keys: set[str] = set()
         self.arrived = asyncio.Semaphore(0)  # released by every call
         self.hung_up = asyncio.Semaphore(0)  # released when a client goes away before its answer has ended
+        self.mood: Callable[[], Fault | None] = lambda: None  # what calls meet when nothing is queued
+        self.thinks_s = 0.0  # before an answer begins
         self._faults: deque[tuple[Fault, Mapping[str, str]]] = deque()
 
     def fail_next(self, *faults: Fault, headers: Mapping[str, str] | None = None) -> None:
@@ -99,12 +101,13 @@ class Loopback(ABC):
         body = await request.json()
         self.calls.append(Call(body=body, headers=dict(request.headers), key=key))
         self.arrived.release()
-        fault, headers = self._faults.popleft() if self._faults else (None, {})
+        fault, headers = self._faults.popleft() if self._faults else (self.mood(), {})
         if self.known_keys is not None and key not in self.known_keys:
             fault = Fault.UNAUTHORIZED
         if key in self.limited_keys:
             fault, headers = Fault.RATE_LIMITED, {"Retry-After": "60"}
         try:
+            await asyncio.sleep(self.thinks_s)
             return await self._answer(request, body, fault, headers, key)
         except (asyncio.CancelledError, ConnectionError):
             self.hung_up.release()

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
 from schemas.records import KnowledgeDocument, Origin, TextQuery
+from streams.clients.answers import answers_of
 from streams.clients.hashing import Hashing
 from streams.clients.memory_gate import MemoryGate
 from streams.clients.memory_store import MemoryStore
@@ -28,7 +29,15 @@ from streams.ports import (
     Vector,
 )
 from streams.producer import Headers
-from streams.settings import EngineSettings, KafkaSettings, RankSettings, RouteSettings, Settings, WatchSettings
+from streams.settings import (
+    CacheSettings,
+    EngineSettings,
+    KafkaSettings,
+    RankSettings,
+    RouteSettings,
+    Settings,
+    WatchSettings,
+)
 from streams.speech import Recognizer, SpeechEngine
 from streams.topic import Topic
 from tests.fakes.model import STOP, a_spec
@@ -43,7 +52,8 @@ R = TypeVar("R")
 SETTINGS = Settings(
     kafka=KafkaSettings(partitions=2),
     engine=EngineSettings(retry_initial_s=0.01, retry_max_s=0.02, commit_interval_s=0.05, linger_ms=0.0),
-    route=RouteSettings(explore_share=0.0),
+    route=RouteSettings(explore_share=0.0, tries=1),
+    cache=CacheSettings(exact="off"),
     rank=RankSettings(min_samples=2),
     watch=WatchSettings(failure_threshold=3),
 )
@@ -141,6 +151,7 @@ def outside(
         effects=RememberedEffects(),
         attacks={},
         gate=gate or MemoryGate(window_s=60.0, duplicate_ms=0.0),
+        answers=answers_of(Settings(), clock),
     )
 
 

@@ -27,7 +27,8 @@ async def sandbox(settings: Settings) -> AsyncIterator[Settings]:
         rank = replace(settings.rank, min_samples=min(settings.rank.min_samples, VERDICTS_TO_LEAD))
         # broker, stages and model share this machine: a model that takes all its cores waits for itself
         route = replace(settings.route, threads=min(settings.route.threads, max(1, (os.cpu_count() or 2) // 2)))
-        own = replace(settings, store=store, embedded=embedded, rank=rank, route=route)
+        cache = replace(settings.cache, exact="off", semantic="off")  # questions are repeated to be judged again
+        own = replace(settings, store=store, embedded=embedded, rank=rank, route=route, cache=cache)
         if not settings.kafka.bootstrap:
             yield own
             return

@@ -199,6 +199,8 @@ def isolated(settings: Settings, order: Order, prefix: str) -> Settings:
         store=store,
         dataforge=DataForgeSettings(),
         redis=RedisSettings(),  # what a replay asks counts against nobody's limits
+        cache=replace(settings.cache, exact="off", semantic="off"),  # every question is asked, as often as it was
+        route=replace(settings.route, hedge_share=0.0),  # who is quicker today must decide nothing
         telemetry=TelemetrySettings(log_level=settings.telemetry.log_level, log_format=settings.telemetry.log_format),
     )
 

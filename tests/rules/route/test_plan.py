@@ -272,10 +272,3 @@ def test_only_kept_passages_reach_the_model() -> None:
 
 def test_the_price_follows_from_the_tokens() -> None:
     assert rules.cost_usd(a_spec(usd=2.0), 500_000, 250_000) == 1.5
-
-
-@pytest.mark.parametrize(("left_s", "models_left", "patience_s"), [(10, 2, 5), (10, 1, 9.98), (-1, 1, 0), (-1, 3, 0)])
-def test_a_model_may_take_half_of_the_time_while_another_can_be_asked(
-    left_s: float, models_left: int, patience_s: float
-) -> None:
-    assert rules.patience_s(left_s, models_left) == patience_s

@@ -11,6 +11,7 @@ from schemas.records import CircuitState, Command, CommandAction, Outcome, Phase
 from streams.circuit import milliseconds, outcome, phase, unwell
 from streams.errors import ProviderRefused, ProviderUnavailable
 from streams.orders import ORDERS_REMEMBERED
+from streams.pace import p95_ms
 from streams.settings import WatchSettings
 from tests.given import NOON
 
@@ -219,3 +220,19 @@ def test_who_is_unwell_is_spared() -> None:
     }
 
     assert unwell(states) == {"open", "forced"}
+
+
+def test_the_pace_of_the_newest_calls_is_remembered_that_of_calls_outrun_too() -> None:
+    settings = replace(SETTINGS, window_calls=12)
+    quick = [replace(an_outcome(n, ok=True), ttft_ms=100.0) for n in range(11)]
+    outrun = replace(an_outcome(20, ok=True), error_code="hedge_lost", ttft_ms=5000.0)
+
+    state = after(*quick, outrun, settings=settings)
+
+    assert 5000.0 <= (p95_ms(state.paces) or 0.0) <= 6000.0
+    assert (phase(state, at(21)), len(after(*quick, *quick, settings=settings).paces)) == (Phase.CLOSED, 12)
+    assert after(an_outcome(0), an_outcome(1, ok=True), settings=settings).paces == "", "they never began to answer"
+
+
+def test_a_pace_that_is_no_number_is_not_remembered() -> None:
+    assert after(replace(an_outcome(0, ok=True), ttft_ms=float("nan"))).paces == ""
