@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from streams.clients.language.operations import Draft, operation, operations
 from streams.clients.language.reading import Reading
@@ -15,7 +16,10 @@ from tests.given import an_origin
 ALL = AnalyseSettings(operations="language,sentences,tokens,entities,keywords")
 
 
-@pytest.fixture
+on_one_loop = pytest.mark.asyncio(loop_scope="module")  # that of the program they share
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def analyst() -> AsyncIterator[OwnedAnalyst]:
     made = analyst_of(ALL)
     await made.start()
@@ -23,6 +27,7 @@ async def analyst() -> AsyncIterator[OwnedAnalyst]:
     await made.close()
 
 
+@on_one_loop
 async def test_english_has_sentences_lemmas_parts_of_speech_and_names(analyst: OwnedAnalyst) -> None:
     text = "Mary Shelley wrote Frankenstein in Geneva. She was eighteen years old."
 
@@ -36,6 +41,7 @@ async def test_english_has_sentences_lemmas_parts_of_speech_and_names(analyst: O
     assert "geneva" in json.loads(found.findings[0])["keywords"]
 
 
+@on_one_loop
 @pytest.mark.parametrize(
     ("text", "language", "word", "lemma"),
     [
@@ -52,6 +58,7 @@ async def test_other_languages_have_lemmas_from_dictionaries(
     assert {token.text: token.lemma for token in found.tokens}[word] == lemma
 
 
+@on_one_loop
 @pytest.mark.parametrize(
     "text",
     [
@@ -67,6 +74,7 @@ async def test_any_text_is_analysed(analyst: OwnedAnalyst, text: str) -> None:
     assert found.operations == ("language", "sentences", "tokens", "entities", "keywords")
 
 
+@on_one_loop
 async def test_equal_texts_are_analysed_once_for_whoever_asks(analyst: OwnedAnalyst) -> None:
     first = await analyst.analyse(an_origin("a"), "Whales are large.")
     second = await analyst.analyse(an_origin("b"), "Whales are large.")
