@@ -32,6 +32,7 @@ FATES: Mapping[type[PipelineError], str] = {
     errors.HedgeLost: "nothing fails: the answer of the other model is used, and what the call cost is on `outcomes`",
     errors.AnswerRefused: "terminal result `failed` without the text, with sources and scores",
     errors.RequestInvalid: "terminal result `rejected` with one error report per problem",
+    errors.TableLost: "the worker stops, and refuses to go on until an operator has decided; nothing is taken meanwhile",
     errors.ConsumerLost: "the worker stops; after its restart it joins its group again",
     errors.WorkerStalled: "the worker stops; after its restart the records are read again",
     errors.Permanent: "dead letter at once; on the request path also a terminal result `failed`",

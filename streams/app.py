@@ -14,6 +14,7 @@ from streams.emit import Emit
 from streams.engine import Engine, Runtime
 from streams.errors import WorkerStalled
 from streams.guard import Input, Stage
+from streams.recovery import Recovery
 from streams.settings import KafkaSettings, Settings
 from streams.tables import ChangelogTable, OwnedTable, Row
 from streams.topic import Topic
@@ -29,6 +30,7 @@ Tombstone = Callable[[str, Emit], Awaitable[None] | None]
 WATCH_S = 1.0
 OVERSLEPT_S = 5.0
 LAG_S = 5.0  # between questions for the ends of partitions
+METADATA_AGE_MS = 60_000  # within which a topic is noticed to have grown; Faust's default is five minutes
 LOOPBACK = "127.0.0.1:9092"
 REJOIN_S = 10.0  # beyond what is drained at a rebalance; Faust's 60 s hold up the whole group for one member that hangs
 
@@ -47,10 +49,13 @@ class App(faust.App):
         group = f"{runtime.settings.kafka.topic_prefix}forgestream-{unit}"
         self.unit = unit
         self.runtime = runtime
+        self.changelogs: dict[str, ChangelogTable] = {}
         self.owned_tables: dict[str, type[Any]] = {}
+        self.recovery = Recovery(runtime.settings.kafka)
         super().__init__(group, **faust_settings(runtime.settings, unit))
         self.engine = Engine(group, runtime, on_fatal=on_fatal or self._crash_later)
         self.task(self._watch)
+        cast("Any", self.on_rebalance_complete).connect(self._recover)
 
     def stage(
         self,
@@ -100,9 +105,6 @@ class App(faust.App):
 
     def owned_table(self, name: str, record: type[V], initial: Callable[[str], V]) -> OwnedTable[V]:
         """Declare a changelog-backed table for the one stage that writes it; `initial(key)` is the value before the first change."""
-        self.owned_tables[name] = record
-        table = self.Table(name, key_type=bytes, value_type=bytes, partitions=self.runtime.settings.kafka.partitions)
-        cast("ChangelogTable", table).producer = self.runtime.producer
         changelog: Topic[V] = Topic(
             name=self.changelog_name(name),
             record=record,
@@ -114,8 +116,10 @@ class App(faust.App):
             retention=None,
             compacted=True,
         )
-        cast("ChangelogTable", table).row_serde = self.engine.serde(changelog)
-        return OwnedTable(table, self.engine.serde(changelog), initial)
+        serde = self.engine.serde(changelog)
+        self.owned_tables[name] = record
+        table = self.changelogs[name] = ChangelogTable(name, changelog.name, serde, self.runtime.producer)
+        return OwnedTable(table, serde, initial)
 
     def changelog_name(self, table: str) -> str:
         """Return the changelog topic of a table."""
@@ -125,6 +129,10 @@ class App(faust.App):
         has_origin = "origin" in getattr(topic.record, "__dataclass_fields__", {})
         read = replace(topic, ends_request=topic.ends_request and not aside)
         return Input(topic=read, serde=self.engine.serde(topic), has_origin=has_origin)
+
+    async def _recover(self, *_: object, **__: object) -> None:
+        """Bring the tables up to date: after an assignment, before the first record of it is taken."""
+        await cast("Consumer", self.consumer).recover(self.recovery, self.changelogs.values())
 
     async def _watch(self) -> None:
         """Stop the unit when something in it has stopped while the broker is there."""
@@ -151,8 +159,7 @@ class App(faust.App):
             "the group has confirmed no heartbeat": self.engine.lease.silence_s,
             "the fetch loop has not turned": consumer.idle_s,
         }
-        recovered = sum(offset or 0 for offset in cast("Any", self.tables).recovery.active_offsets.values())
-        progress = (self.consumer_generation_id, recovered) if self.rebalancing else None
+        progress = (self.consumer_generation_id, self.recovery.progress) if self.rebalancing else None
         stalls = [*watchdog.silent(signs), *watchdog.stuck(progress, now)]
         if not self.rebalancing:
             stalls += watchdog.look(consumer.committed(), consumer.uncommitted(), now)
@@ -179,6 +186,7 @@ def faust_settings(settings: Settings, unit: str) -> dict[str, Any]:
         "web_enabled": False,
         "processing_guarantee": engine.processing_guarantee,
         "consumer_auto_offset_reset": "earliest",
+        "consumer_metadata_max_age_ms": METADATA_AGE_MS,
         "consumer_group_instance_id": f"{engine.worker_id}-{unit}",
         "broker_session_timeout": engine.session_timeout_s,
         "broker_heartbeat_interval": engine.heartbeat_s,
@@ -188,7 +196,6 @@ def faust_settings(settings: Settings, unit: str) -> dict[str, Any]:
         "consumer_max_fetch_size": int(engine.max_partition_fetch_mb * 1024 * 1024),
         "stream_wait_empty": False,
         "stream_buffer_maxsize": 4096,
-        "Table": ChangelogTable,
         "logging_config": {"version": 1, "disable_existing_loggers": False},
     }
 

@@ -29,6 +29,7 @@ PipelineError
 ├── HedgeLost                     another model was quicker; reported, never raised
 ├── DeadlineExceeded              the request expired
 ├── DeliveryFailed                the broker did not confirm an output; the worker stops and the record is read again
+├── TableLost                     a table's changelog lacks changes that were acknowledged; the worker refuses to go on
 ├── ConsumerLost                  the group or the fetches ended for good; the worker stops
 ├── WorkerStalled                 commits, heartbeats or fetches stand still; the worker stops
 └── StartRefused                  the worker cannot start
@@ -280,6 +281,13 @@ class DeliveryFailed(PipelineError):
     """The broker did not confirm an output. The worker stops; the input is read again after its restart."""
 
     code = "delivery_failed"
+    severity = Severity.CRITICAL
+
+
+class TableLost(PipelineError):
+    """A table's changelog lacks changes that were acknowledged: deleted, made anew, truncated. Operator: runbook `changelog-lost`."""
+
+    code = "table_lost"
     severity = Severity.CRITICAL
 
 

@@ -87,7 +87,11 @@ class Guard:
         if self._stage.waits or not self._engine.lease.held:
             self._attend_later(scope, None)
             return False
-        error = self._attempt_now(scope)
+        try:
+            error = self._attempt_now(scope)
+        except MemoryError as shortage:
+            self._engine.fail(shortage)
+            return False
         if error is not None:
             if error.retryable:
                 self._attend_later(scope, error)
@@ -139,6 +143,8 @@ class Guard:
                 outbox = Outbox(self._engine, scope)
                 self._call(scope, record, outbox)
                 outbox.send()
+        except MemoryError:
+            raise  # says nothing of the record: the worker stops, and another reads it again
         except Exception as error:  # noqa: BLE001 - the guard: every exception becomes an error of the taxonomy
             return _classified(error, self._stage.name)
         self.counts.handled += 1
@@ -162,6 +168,8 @@ class Guard:
             if (task := asyncio.current_task()) is None or task.cancelling():
                 raise
             return _classified(error, self._stage.name)  # nobody cancelled us: what the handler awaited was
+        except MemoryError:
+            raise  # as above
         except Exception as error:  # noqa: BLE001 - the guard: every exception becomes an error of the taxonomy
             return _classified(error, self._stage.name)
         self.counts.handled += 1

@@ -24,6 +24,12 @@ ENVELOPE_BYTES = 64 * 1024  # key, headers and batch around the largest value a 
 MESSAGE_MAX_BYTES = 16 * 1024 * 1024 + ENVELOPE_BYTES
 
 
+def stored_end(message: object) -> int:
+    """Return the offset after a record whose delivery was confirmed; 0 when the report does not tell."""
+    offset = message.offset() if isinstance(message, confluent_kafka.Message) else None
+    return 0 if offset is None else max(offset, -1) + 1
+
+
 class Producer(Protocol):
     """What the engine needs of a producer."""
 

@@ -1,21 +1,21 @@
-"""Tables: bytes in Faust with a changelog in Kafka, typed values with one writer outside of it.
+"""Tables: rows in memory, their changes in a compacted topic, typed values with one writer outside of it.
 
 A write happens inside the handling of a record. Its changelog record goes to that record's partition through the same producer as every
 other output, and the record is acknowledged only when the broker has confirmed it. Each value remembers, per source partition, the
-offset it has counted up to: a record that is read again changes nothing.
+offset it has counted up to: a record that is read again changes nothing. `streams.recovery` reads the changelogs back.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar, cast
-
-import faust
 
 from schemas.codec import RecordUndecodable, SchemaUnknown, Serde
 from streams.counted import goes_back
 from streams.lanes import Slot
-from streams.producer import Producer
+from streams.producer import Headers, Producer, stored_end
 from streams.scope import current
+
+TENURE_HEADER = "forgestream-tenure"
 
 
 class Row(Protocol):
@@ -76,51 +76,141 @@ class OwnedTable(Generic[V]):
             yield key.decode(), self._serde.decode(stored)
 
 
-def counted_by(serde: Serde[Any], value: bytes | None) -> Mapping[str, int]:
-    """Return what a stored value has counted; nothing for a tombstone or what cannot be read."""
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One record of a changelog. `tenure` is that of the worker that wrote it."""
+
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes | None
+    tenure: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A row as it is held."""
+
+    value: bytes
+    partition: int
+    tenure: int
+
+
+def counted_by(serde: Serde[Any], value: bytes) -> Mapping[str, int]:
+    """Return what a stored value has counted; nothing for what cannot be read."""
     try:
-        return {} if value is None else cast("Row", serde.decode(value)).counted
+        return cast("Row", serde.decode(value)).counted
     except (RecordUndecodable, SchemaUnknown):
         return {}
 
 
-class ChangelogTable(faust.Table[bytes, bytes]):
-    """A Faust table whose changelog is written by the engine's producer; recovery is Faust's own, without values that go back."""
+def tenure_in(headers: Headers) -> int:
+    """Return the tenure a change was written in; 0 for one without."""
+    found = next((value for name, value in headers if name == TENURE_HEADER), b"")
+    return int(found) if found.isdigit() else 0
 
-    producer: Producer
-    row_serde: Serde[Any]
 
-    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
-        """Take in changes in the order of the log."""
-        known: dict[bytes, Mapping[str, int]] = {}
-        kept = []
-        for event in batch:
-            key, value = event.message.key, event.message.value
-            if key not in known:
-                known[key] = counted_by(self.row_serde, self.data.get(key))
-            found = counted_by(self.row_serde, value)
-            if value is None or not goes_back(found, known[key]):
-                known[key] = found
-                kept.append(event)
-        super().apply_changelog_batch(kept)
+class ChangelogTable(MutableMapping[bytes, bytes]):
+    """The rows of the partitions that are this worker's, and their changelog.
 
-    def on_key_set(self, key: bytes, value: bytes) -> None:
-        """Write the change to the changelog."""
-        self._log_change(key, value)
+    A worker's tenure of a partition begins when it has read the changelog to its end, and is numbered by that end: a later tenure has a
+    number at least as high. So it can be told that a change was written by a worker whose partition was another's already.
+    """
 
-    def on_key_del(self, key: bytes) -> None:
-        """Write a tombstone to the changelog."""
+    def __init__(self, name: str, changelog: str, serde: Serde[Any], producer: Producer) -> None:
+        self.name = name
+        self.changelog = changelog
+        self._serde = serde
+        self._producer = producer
+        self.sources: set[str] = set()  # topics whose records have changed it, in this life or before
+        self._rows: dict[bytes, Held] = {}
+        self._read: dict[int, int] = {}
+        self._ends: dict[int, int] = {}
+        self._tenures: dict[int, int] = {}
+        self._newest: dict[int, int] = {}
+
+    def __getitem__(self, key: bytes) -> bytes:
+        """Return a row."""
+        return self._rows[key].value
+
+    def __setitem__(self, key: bytes, value: bytes) -> None:
+        """Change a row, here and in the changelog."""
+        partition, tenure = self._log_change(key, value)
+        self._rows[key] = Held(value, partition, tenure)
+
+    def __delitem__(self, key: bytes) -> None:
+        """Forget a row, here and in the changelog."""
+        del self._rows[key]
         self._log_change(key, None)
 
-    def _log_change(self, key: bytes, value: bytes | None) -> None:
+    def __iter__(self) -> Iterator[bytes]:
+        """Iterate over the keys."""
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self._rows)
+
+    def end(self, partition: int) -> int:
+        """Return where a changelog ends as far as is known here: an end that was read, or that of a confirmed change."""
+        return self._ends.get(partition, 0)
+
+    def read_up_to(self, partition: int) -> int:
+        """Return the offset from which on the changelog has not been read; what this worker has written itself is read again."""
+        return self._read.get(partition, 0)
+
+    def keep(self, partitions: Collection[int]) -> None:
+        """Forget the rows of all other partitions."""
+        self._rows = {key: row for key, row in self._rows.items() if row.partition in partitions}
+        for known in (self._read, self._tenures, self._newest):
+            for partition in set(known) - set(partitions):
+                del known[partition]
+
+    def apply(self, change: Change) -> None:
+        """Take in the next change of a changelog; one written by a worker whose partition was another's already changes nothing."""
+        self._read[change.partition] = change.offset + 1
+        self._newest[change.partition] = max(self._newest.get(change.partition, 0), change.tenure)
+        known = self._rows.get(change.key)
+        if known is not None and self._is_older(change, known):
+            return
+        if change.value is None:
+            self._rows.pop(change.key, None)
+        else:
+            self._rows[change.key] = Held(change.value, change.partition, change.tenure)
+
+    def begin(self, partition: int, end: int) -> None:
+        """Begin a tenure: everything before `end` has been read."""
+        self._read[partition] = max(self.read_up_to(partition), end)
+        self._confirm(partition, end)
+        # the second only where offsets began anew, as in a copy of the topic on another cluster
+        self._tenures[partition] = max(end, self._newest.get(partition, 0) + 1)
+
+    def _confirm(self, partition: int, end: int) -> None:
+        self._ends[partition] = max(self.end(partition), end)
+
+    def _is_older(self, change: Change, known: Held) -> bool:
+        if change.tenure != known.tenure or change.value is None:
+            return change.tenure < known.tenure
+        return goes_back(counted_by(self._serde, change.value), counted_by(self._serde, known.value))
+
+    def _log_change(self, key: bytes, value: bytes | None) -> tuple[int, int]:
         slot = present_slot()
+        partition = slot.received.partition
+        tenure = self._tenures.get(partition, 0)
+        self.sources.add(slot.received.topic)
         slot.pending += 1
-        self.producer.produce(
-            self._changelog_topic_name(),
+
+        def delivered(error: object, message: object) -> None:
+            self._confirm(partition, stored_end(message))
+            slot.delivered(error, message)
+
+        self._producer.produce(
+            self.changelog,
             value,
             key,
-            on_delivery=slot.delivered,
-            headers=[],
+            on_delivery=delivered,
+            headers=[(TENURE_HEADER, b"%d" % tenure)],
             timestamp_ms=slot.received.timestamp,
-            partition=slot.received.partition,
+            partition=partition,
         )
+        return partition, tenure

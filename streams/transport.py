@@ -1,13 +1,14 @@
 """Faust's consumer with its per-record path taken out.
 
-Faust keeps the group, the assignor, tables and their recovery, and the worker; a fetched batch of a stage's topic goes straight to the
-engine, and commits follow the engine's watermarks. This overrides private methods of the pinned version of Faust, which
+Faust keeps the group, the assignor and the worker; a fetched batch of a stage's topic goes straight to the engine, commits follow the
+engine's watermarks, and tables are recovered by `streams.recovery`. This overrides private methods of the pinned version of Faust, which
 `check_version` guards.
 """
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -23,6 +24,8 @@ from streams.connection import use_safe_connections
 from streams.errors import ConsumerLost, StartRefused
 from streams.lanes import Received, TopicPartition
 from streams.lease import elapsed_s
+from streams.recovery import Commit, Recovery, note
+from streams.tables import ChangelogTable
 
 if TYPE_CHECKING:
     from streams.engine import Engine
@@ -38,9 +41,10 @@ PAUSED_WAIT_S = 0.02  # a fetch that left a full partition out must end soon aft
 
 
 class HasEngine(Protocol):
-    """A Faust app with our engine."""
+    """A Faust app with our engine and tables."""
 
     engine: "Engine"
+    changelogs: Mapping[str, ChangelogTable]
 
 
 def check_version() -> None:
@@ -149,9 +153,21 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = settings.engine.fetch_max_wait_ms  # noqa: SLF001 - no public way
         return consumer
 
+    async def committed(self, partitions: Collection[TP]) -> dict[TopicPartition, Commit]:
+        """Return what the group has committed of partitions."""
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - no public way that returns the notes
+        wanted = [aiokafka.TopicPartition(tp.topic, tp.partition) for tp in partitions]
+        found = await self.call_thread(coordinator.fetch_committed_offsets, wanted)
+        none = aiokafka.structs.OffsetAndMetadata(-1, "")
+        return {
+            TopicPartition(*tp): Commit(commit.offset, commit.metadata)
+            for tp, commit in ((tp, found.get(tp, none)) for tp in wanted)
+        }
+
     async def _commit(self, offsets: Mapping[Any, int]) -> bool:
+        tables = cast("HasEngine", self.app).changelogs.values()
         mine = {
-            aiokafka.TopicPartition(tp.topic, tp.partition): offset  # it takes no other type, though Faust's is equal
+            aiokafka.TopicPartition(tp.topic, tp.partition): (offset, note(tables, TopicPartition(*tp)))
             for tp, offset in offsets.items()
             if tp in self.assignment()
         }
@@ -181,6 +197,9 @@ class Consumer(driver.Consumer):
         self._turned_at: float | None = None
         self._positioned = False
         self._seeks = 0
+        self._tenures = itertools.count()
+        self._tenure: int | None = None  # since the last assignment; None from a revocation to the next assignment
+        self._recovered: int | None = None
 
     @property
     def engine(self) -> "Engine":
@@ -214,11 +233,56 @@ class Consumer(driver.Consumer):
         """Go to what is committed, as the last step of a recovery.
 
         Faust lets partitions be fetched before this step, from wherever they stand: a record taken then could be acknowledged over
-        others that were fetched and dropped during the recovery. So none is taken before.
+        others that were fetched and dropped during the recovery. So none is taken before, nor while the next rebalance is under way.
         """
+        tenure = self._tenure
+        if tenure is None or tenure != self._recovered:
+            return
         await self._seek_back()
         self._seeks += 1
-        self._positioned = True
+        self._positioned = tenure == self._tenure
+
+    async def recover(self, recovery: Recovery, tables: Collection[ChangelogTable]) -> None:
+        """Bring the tables up to date for the partitions that were just assigned; given up when they are revoked meanwhile."""
+        tenure = self._tenure
+        if tenure is None:
+            return
+        self._check_partitions()
+        commits = {}
+        if tables and (sources := [tp for tp in self.assignment() if tp.topic in self.engine.stages]):
+            commits = await cast("ConsumerThread", self._thread).committed(sources)
+        await recovery.recover(tables, commits, lambda: tenure == self._tenure)
+        self._recovered = tenure
+
+    def _check_partitions(self) -> None:
+        """See that the topics have the partitions they had at the start.
+
+        Raises:
+            StartRefused: keys of one have moved, and with them their order and their rows.
+        """
+        grown = [
+            f"topic `{name}` now has {found} partitions where {stage.inputs[name].topic.partitions} are needed"
+            for name, stage in self.engine.stages.items()
+            if (found := self.topic_partitions(name)) not in {None, stage.inputs[name].topic.partitions}
+        ]
+        if grown:
+            raise StartRefused(
+                f"{'; '.join(grown)}: its keys are elsewhere now, their order and their tables are not. Nothing more is taken and nothing "
+                "is lost: runbook `partitions-changed` says how to go on"
+            )
+
+    async def verify_all_partitions_active(self) -> None:
+        """Do nothing: the watchdog notices what Faust's detector only logs, which costs a busy loop seconds."""
+
+    def resume_flow(self) -> None:
+        """Let records be taken again; not by the end of a recovery that the next rebalance has overtaken."""
+        if self._tenure is not None:
+            super().resume_flow()
+
+    async def on_partitions_assigned(self, assigned: set[Any], generation_id: int = 0) -> None:
+        """Begin a tenure."""
+        self._tenure = next(self._tenures)
+        await super().on_partitions_assigned(assigned, generation_id)
 
     async def _seek_back(self) -> None:
         """Go back to what is committed; to the beginning where nothing is, which Faust and aiokafka leave wherever it stands."""
@@ -258,16 +322,12 @@ class Consumer(driver.Consumer):
             return
         generation, skipped = self.app.consumer_generation_id, False
         for tp, batch in (records or {}).items():
-            of_stage = tp.topic in self.engine.stages
-            if (of_stage and not (self._positioned and seeks == self._seeks)) or (
+            if not (self._positioned and seeks == self._seeks) or (
                 active is not None and tp not in active and tp not in self._buffered_partitions
             ):
-                skipped = skipped or of_stage
+                skipped = True
                 continue
-            if of_stage:
-                await self._take_batch(TopicPartition(tp.topic, tp.partition), batch, generation)
-            else:
-                await self._pass_on(tp, batch)
+            await self._take_batch(TopicPartition(tp.topic, tp.partition), batch, generation)
             if not self._still(generation):
                 return
             self._read_offset[tp] = batch[-1].offset
@@ -281,11 +341,6 @@ class Consumer(driver.Consumer):
             await asyncio.sleep(0)
             if not self._still(generation):
                 return
-
-    async def _pass_on(self, tp: Any, batch: Sequence[Any]) -> None:  # noqa: ANN401 - Faust's own tuple type
-        """Give changelog records to Faust's recovery."""
-        for record in batch:
-            await self.wait_first(self.callback(self._to_message(tp, record)), self.suspend_flow.wait())
 
     def _still(self, generation: int) -> bool:
         return self.flow_active and self.app.consumer_generation_id == generation
@@ -344,7 +399,7 @@ class Consumer(driver.Consumer):
         Nothing can be finished once the partitions may be another worker's.
         """
         self.stop_flow()
-        self._positioned = False
+        self._positioned, self._tenure = False, None
         if not self.engine.lease.held:
             log.warning("the group has given the partitions away meanwhile; what is under way is dropped")
         elif await self.engine.drain(self.engine.settings.engine.drain_s):

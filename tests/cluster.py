@@ -1,15 +1,17 @@
 """The broker as tests and benchmarks see it: topics made, filled, watched and read back with librdkafka."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    NewPartitions,
     NewTopic,
     OffsetSpec,
     ResourceType,
@@ -26,6 +28,9 @@ class Stored:
     key: bytes
     value: bytes
     at: float
+    partition: int
+    offset: int
+    headers: Sequence[tuple[str, bytes]]
 
 
 class Cluster:
@@ -35,8 +40,15 @@ class Cluster:
         self.bootstrap = bootstrap
         self._timeout_s = timeout_s
         self._replication = replication
-        self._admin = AdminClient({"bootstrap.servers": bootstrap})
+        self._admin = self._connected()
         self._partitions: dict[str, int] = {}
+
+    def _connected(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.bootstrap})
+
+    def reconnect(self) -> None:
+        """Forget what is known of the brokers: librdkafka keeps a group's coordinator for ten minutes, also when it is another."""
+        self._admin = self._connected()
 
     def create(self, topics: Iterable[str], partitions: int, **config: str) -> None:
         """Create topics and wait until they can be used; a setting of Kafka is written with underscores for dots."""
@@ -83,6 +95,20 @@ class Cluster:
         if names := list(topics):  # none at all is an error to librdkafka
             for future in self._admin.delete_topics(names).values():
                 future.result(TIMEOUT_S)
+
+    def grow(self, topic: str, partitions: int) -> None:
+        """Give a topic more partitions."""
+        for future in self._admin.create_partitions([NewPartitions(topic, partitions)]).values():
+            future.result(TIMEOUT_S)
+        self._partitions[topic] = partitions
+        self.refresh()
+
+    def rewind(self, group: str, topics: Iterable[str]) -> None:
+        """Let a group that has no members begin anew."""
+        places = [TopicPartition(name, number, 0) for name in topics for number in range(self._partitions[name])]
+        wanted = [ConsumerGroupTopicPartitions(group, places)]
+        for future in self._admin.alter_consumer_group_offsets(wanted).values():
+            future.result(TIMEOUT_S)
 
     def fill(self, topic: str, records: Iterable[tuple[bytes, bytes]]) -> None:
         """Produce (key, value) pairs and wait until all are stored."""
@@ -141,6 +167,17 @@ class Cluster:
                     if error is not None:
                         raise RuntimeError(f"{topic} could not be read back: {error}")
                     count += 1
-                    yield Stored(message.key() or b"", message.value() or b"", message.timestamp()[1] / 1000)
+                    yield _stored(message)
         finally:
             consumer.close()
+
+
+def _stored(message: Message) -> Stored:
+    return Stored(
+        key=message.key() or b"",
+        value=message.value() or b"",
+        at=message.timestamp()[1] / 1000,
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        headers=cast("list[tuple[str, bytes]]", message.headers() or []),
+    )

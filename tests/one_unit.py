@@ -39,19 +39,29 @@ def run(
     results: Topic[Result],
     declare: Callable[[App], None],
     clock: Clock | None = None,
+    ids: LockedIds | None = None,
 ) -> None:
     """Run the stages that `declare` attaches until SIGTERM; exits with 1 when the unit crashes."""
     code = 0
     with tempfile.TemporaryDirectory() as directory, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            runner.run(_serve(settings, [*topics, dead_letters, results], declare, Path(directory), clock))
+            runner.run(
+                _serve(
+                    settings,
+                    [*topics, dead_letters, results],
+                    declare,
+                    directory=Path(directory),
+                    clock=clock or SystemClock(),
+                    ids=ids or LockedIds(),
+                )
+            )
         except PipelineError as error:
             sys.stderr.write(f"{type(error).__name__}: {error.message}\n")
             code = 1
-    # as the command line does: a thread that waits for a broker which is gone must not keep the process
-    leave = threading.Timer(LEAVE_S, os._exit, [code])
-    leave.daemon = True
-    leave.start()
+        # as the command line does: a thread that waits for a broker which is gone must not keep the process
+        leave = threading.Timer(LEAVE_S, os._exit, [code])
+        leave.daemon = True
+        leave.start()
     sys.exit(code)
 
 
@@ -59,11 +69,12 @@ async def _serve(
     settings: Settings,
     topics: Sequence[Topic[Any]],
     declare: Callable[[App], None],
+    *,
     directory: Path,
-    clock: Clock | None,
+    clock: Clock,
+    ids: LockedIds,
 ) -> None:
     *_, dead_letters, results = topics
-    ids = LockedIds()
     await ids.start({f"{topic.name}-value": topic.record for topic in topics})
     producer = LibrdkafkaProducer(settings.kafka, settings.engine)
     app = App(
@@ -72,7 +83,7 @@ async def _serve(
             settings=settings,
             schemas=ids,
             producer=producer,
-            clock=clock or SystemClock(),
+            clock=clock,
             dead_letters=dead_letters,
             results=results,
             tracing=Tracing(),

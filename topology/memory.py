@@ -8,11 +8,11 @@ import asyncio
 import heapq
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar
 
 from schemas.registry import SchemaSource, serde
 from streams.app import App
@@ -23,6 +23,7 @@ from streams.lanes import TopicPartition
 from streams.ports import Clock
 from streams.producer import Headers
 from streams.settings import Settings
+from streams.tables import Change, ChangelogTable, tenure_in
 from streams.topic import Topic
 from streams.tracing import Tracing
 from streams.views import View
@@ -32,9 +33,6 @@ from topology.memory_logs import MemoryEffectLog, MemoryLogs, MemoryProducer, St
 from topology.outside import Outside, views
 from topology.topics import Topics
 from topology.units import Unit
-
-if TYPE_CHECKING:
-    from streams.tables import ChangelogTable
 
 R = TypeVar("R")
 IDLE_TURNS = 50  # turns of the loop in which a handler that waits for nothing outside has gone on
@@ -211,18 +209,20 @@ class MemoryPipeline:
         process = _Process(app, producer, defaultdict(int, self.committed[unit]))
         app.engine.flow = process
         app.engine.sleep = self._pass_time
-        for name in app.owned_tables:
-            self._recover(app, name)
+        for table in app.changelogs.values():
+            self._recover(table)
         self._processes[unit] = process
         return app
 
-    def _recover(self, app: App, name: str) -> None:
-        values = _data(app, name)
-        for stored in self.logs.of(app.changelog_name(name)):
-            if stored.value is None:
-                values.pop(stored.key or b"", None)
-            else:
-                values[stored.key or b""] = stored.value
+    def _recover(self, table: ChangelogTable) -> None:
+        ends = dict.fromkeys(range(self.logs.partitions), 0)
+        for stored in self.logs.of(table.changelog):
+            ends[stored.partition] = stored.offset + 1
+            table.apply(
+                Change(stored.partition, stored.offset, stored.key or b"", stored.value, tenure_in(stored.headers))
+            )
+        for partition, end in ends.items():
+            table.begin(partition, end)
 
     def _doom(self, unit: Unit, error: BaseException) -> None:
         self.fatal.append((unit, error))
@@ -299,9 +299,4 @@ class MemoryPipeline:
 def rows(app: App, name: str) -> Mapping[str, Any]:
     """Return the rows of a table as its owner holds them."""
     codec = serde(app.runtime.schemas, app.changelog_name(name), app.owned_tables[name])
-    return {key.decode(): codec.decode(value) for key, value in _data(app, name).items()}
-
-
-def _data(app: App, name: str) -> MutableMapping[bytes, bytes]:
-    table = cast("ChangelogTable", app.tables[name])
-    return cast("MutableMapping[bytes, bytes]", table.data)
+    return {key.decode(): codec.decode(value) for key, value in app.changelogs[name].items()}

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,7 +43,8 @@ def main(arguments: Sequence[str]) -> int:
             if turn and time.monotonic() > until:
                 break
             seed = f"{options.seed}/{turn}/{number}"
-            runs.append(run(scenario, lock, seed, options.faults or scenario.faults))
+            faults, rate = options.faults or scenario.faults, min(scenario.rate, options.rate)
+            runs.append(run(replace(scenario, faults=faults, rate=rate), lock, seed))
             print(_said(runs[-1], seed), flush=True)
             if runs[-1].audit.problems:
                 return 1
@@ -52,8 +53,8 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def run(scenario: Scenario, lock: JarLock, seed: str, faults: int) -> Run:
-    """Run a scenario once, with that many faults."""
+def run(scenario: Scenario, lock: JarLock, seed: str) -> Run:
+    """Run a scenario once."""
     chance, memory = random.Random(seed), []
     with (
         _brokers(scenario.where, lock) as brokers,
@@ -62,7 +63,7 @@ def run(scenario: Scenario, lock: JarLock, seed: str, faults: int) -> Run:
         ) as here,
     ):
         try:
-            for _ in range(faults):
+            for _ in range(scenario.faults):
                 here.suffer(scenario.strike, chance)
                 memory.append(here.crew.memory_mb())
             found = here.finish()
@@ -85,6 +86,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=10.0, help="time after which no run begins")
     parser.add_argument("--kafka", default="4", choices=["4", *LOCKS], help="version line of the brokers")
     parser.add_argument("--faults", type=int, default=0, help="of one run; fewer when a fault is slow")
+    parser.add_argument("--rate", type=int, default=300, help="records/s that are put in, at most")
     parser.add_argument("--only", nargs="*", default=[], choices=list(SCENARIOS), metavar="SCENARIO")
     parser.add_argument("--add", nargs="*", default=[], type=Path, help="files of earlier runs to begin with")
     parser.add_argument("--out", type=Path, default=ROOT / "docs", help="where chaos.md and chaos.json are written")

@@ -6,7 +6,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from operator import ge
 from pathlib import Path
@@ -18,7 +18,7 @@ from streams.settings import EmbeddedSettings
 from tests.chaos.crew import Crew
 from tests.chaos.ledger import PARTITIONS, Audit, Books, Ledger, audit
 from tests.chaos.load import Entry, Load
-from tests.chaos.programs.bookkeeper import Post
+from tests.chaos.programs.bookkeeper import SESSION_S, Post
 from tests.chaos.proxy import FaultProxy
 from tests.cluster import Cluster
 from tests.eventually import eventually
@@ -127,8 +127,7 @@ class Arena:
             except (KafkaException, TimeoutError):
                 if time.monotonic() > deadline:
                     raise
-                with suppress(KafkaException):
-                    self.cluster.refresh()
+                self.cluster.reconnect()
 
 
 Strike = Callable[[Arena, random.Random], None]
@@ -170,7 +169,7 @@ PLACES: Mapping[str, Callable[[str, JarLock | None], AbstractContextManager[Brok
 
 @contextmanager
 def arena(
-    brokers: Brokers, *, entry: Callable[[Books], Entry], rate: int, clock: str, session_s: float
+    brokers: Brokers, *, entry: Callable[[Books], Entry], rate: int, clock: str = "", session_s: float = SESSION_S
 ) -> Iterator[Arena]:
     """Set up topics, workers and load; ready when all workers have partitions."""
     ledger = Ledger(f"c{uuid.uuid4().hex[:10]}-")

@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import resource
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -77,6 +79,17 @@ class Crew:
         with self._lock:
             os.kill(self._workers[number].pid, what)
 
+    def limit(self, number: int, what: int, most: int) -> None:
+        """Change how much of something a worker may have; its successor is free again."""
+        with self._lock:
+            resource.prlimit(self._workers[number].pid, what, (most, resource.RLIM_INFINITY))
+
+    def address_space(self, number: int) -> int:
+        """Return the bytes a worker has mapped."""
+        with self._lock:
+            pages = Path(f"/proc/{self._workers[number].pid}/statm").read_text(encoding="ascii").split()[0]
+        return int(pages) * resource.getpagesize()
+
     def memory_mb(self) -> float:
         """Return the resident memory of all workers together."""
         with self._lock:
@@ -120,8 +133,8 @@ class Crew:
     def dismiss(self) -> list[int]:
         """Ask all to stop; returns their exit codes."""
         self._ended.set()
-        with self._lock:
-            return [child.stop() for child in self._workers.values()]
+        with self._lock, ThreadPoolExecutor(len(self._workers)) as pool:
+            return list(pool.map(Child.stop, self._workers.values()))
 
     def _attend(self) -> None:
         while not self._ended.wait(POLL_S):

@@ -2,17 +2,20 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from schemas.codec import RecordUndecodable, SchemaUnknown, Serde
 from schemas.records import CircuitState, Outcome
-from schemas.registry import LockedIds, serde
-from streams.counted import goes_back
+from schemas.registry import serde
+from streams.tables import Change, ChangelogTable, tenure_in
 from streams.topic import Topic
 from tests.broker.places import circuit_states, outcomes, raw
+from tests.chaos.generations import encoded
+from tests.chaos.generations import ids as known_ids
 from tests.cluster import Cluster
+from tests.fakes.producer import MemoryProducer
 from tests.one_unit import GROUP_SUFFIX
 
 PARTITIONS = 6
@@ -66,7 +69,7 @@ class Books:
     """Codecs of a ledger."""
 
     def __init__(self, ledger: Ledger) -> None:
-        ids = LockedIds()
+        ids = known_ids()
         asyncio.run(ids.start({f"{topic.name}-value": topic.record for topic in (ledger.reads, ledger.copies)}))
         asyncio.run(ids.start({f"{ledger.changelog}-value": CircuitState}))
         self.ledger = ledger
@@ -77,12 +80,22 @@ class Books:
         """Return key and value of an input that can be told from all others by its number."""
         return key.encode(), self._entries.encode(Outcome(dependency=key, ok=True, latency_ms=float(number), at=NOW))
 
+    def entry_of(self, generation: int, key: str, number: int) -> tuple[bytes, bytes]:
+        """Return an entry as a program with that schema id writes it."""
+        return key.encode(), encoded(
+            generation, {"dependency": key, "ok": True, "latency_ms": float(number), "at": NOW}
+        )
+
     def number(self, value: bytes) -> int | None:
         """Return the number of an entry, None for what is no entry."""
         try:
             return int(self._entries.decode(value).latency_ms)
         except (RecordUndecodable, SchemaUnknown):
             return None
+
+    def empty_table(self) -> ChangelogTable:
+        """Return the table as a worker has it before it has read anything."""
+        return ChangelogTable(TABLE, self.ledger.changelog, self._counts, MemoryProducer())
 
     def count(self, value: bytes) -> CircuitState:
         """Return a row of the table."""
@@ -147,17 +160,11 @@ def audit(cluster: Cluster, books: Books) -> Audit:
 
 def table(cluster: Cluster, books: Books) -> Mapping[bytes, int]:
     """Return the rows as a recovery rebuilds them from the changelog."""
-    rows: dict[bytes, CircuitState] = {}
-    for key, row in _changes(cluster, books):
-        if key not in rows or not goes_back(row.counted, rows[key].counted):
-            rows[key] = row
-    return {key: row.failures for key, row in rows.items()}
-
-
-def _changes(cluster: Cluster, books: Books) -> Iterator[tuple[bytes, CircuitState]]:
-    cluster.adopt([books.ledger.changelog], PARTITIONS)
-    for stored in cluster.read(books.ledger.changelog):
-        yield stored.key, books.count(stored.value)
+    rows = books.empty_table()
+    cluster.adopt([rows.changelog], PARTITIONS)
+    for stored in cluster.read(rows.changelog):
+        rows.apply(Change(stored.partition, stored.offset, stored.key, stored.value, tenure_in(stored.headers)))
+    return {key: books.count(row).failures for key, row in rows.items()}
 
 
 def _asked(cluster: Cluster, books: Books) -> tuple[Mapping[bytes, list[int]], int]:

@@ -7,6 +7,7 @@ from typing import Self
 
 from confluent_kafka import Producer
 
+from tests.chaos.generations import generations
 from tests.chaos.ledger import Books
 
 TICK_S = 0.02
@@ -30,6 +31,12 @@ def poisoned(books: Books) -> Entry:
     """Return entries of which every hundredth is none."""
     fine = even(books)
     return lambda number: (b"key-%d" % (number % KEYS), b"poison %d" % number) if number % 100 == 0 else fine(number)
+
+
+def mixed(books: Books) -> Entry:
+    """Return entries of programs that are older, as old, and newer than the workers."""
+    ids = generations()
+    return lambda number: books.entry_of(ids[number % len(ids)], f"key-{number % KEYS}", number)
 
 
 class Load:

@@ -4,6 +4,8 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
+from confluent_kafka import Message
+
 from streams.producer import Headers, OnDelivery
 
 
@@ -32,7 +34,7 @@ class MemoryProducer:
     def __init__(self, *, confirms: bool = True) -> None:
         self.confirms = confirms
         self.sent: list[Sent] = []
-        self._reports: deque[OnDelivery] = deque()
+        self._reports: deque[tuple[OnDelivery, Message]] = deque()
 
     def produce(
         self,
@@ -46,19 +48,22 @@ class MemoryProducer:
         partition: int = -1,
         awaited: bool = False,
     ) -> None:
+        offset = sum(sent.topic == topic and sent.partition == partition for sent in self.sent)
         self.sent.append(Sent(topic, value, key, headers, timestamp_ms, partition))
-        self._reports.append(on_delivery)
+        self._reports.append((on_delivery, Message(topic=topic, partition=partition, offset=offset)))
         if self.confirms:
             asyncio.get_running_loop().call_soon(self.confirm)
 
     def confirm(self) -> None:
         """Tell every waiting record that the broker has it."""
         while self._reports:
-            self._reports.popleft()(None, None)
+            on_delivery, message = self._reports.popleft()
+            on_delivery(None, message)
 
     def lose(self, error: str) -> None:
         """Tell the oldest waiting record that the broker will never have it."""
-        self._reports.popleft()(error, None)
+        on_delivery, message = self._reports.popleft()
+        on_delivery(error, message)
 
     def to(self, topic: str) -> list[Sent]:
         """Return what was sent to a topic, in order."""

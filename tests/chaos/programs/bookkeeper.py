@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -13,6 +14,7 @@ from schemas.records import CircuitState, Outcome
 from streams.app import App
 from streams.emit import Emit
 from streams.settings import EngineSettings, KafkaSettings, Settings
+from tests.chaos.generations import ids
 from tests.chaos.ledger import NOW, PARTITIONS, TABLE, Ledger
 from tests.one_unit import GROUP_SUFFIX, run
 
@@ -30,6 +32,7 @@ class Post:
     replication: int = 1
     call_ms: int = 10
     session_s: float = SESSION_S
+    metadata_s: float = 60.0
     clock: str = ""  # a file with the seconds by which the wall clock is wrong
 
 
@@ -70,9 +73,11 @@ def main(post: Post) -> None:
             loop.add_signal_handler(signal.SIGUSR2, lose_the_commits, app)
 
         async def tell(_app: App, assigned: Collection[Any], **_: object) -> None:
-            sys.stdout.write(f"assigned {len(assigned)} generation {app.consumer_generation_id}\n")
-            sys.stdout.flush()
+            with suppress(OSError):  # the disk of the log is full
+                sys.stdout.write(f"assigned {len(assigned)} generation {app.consumer_generation_id}\n")
+                sys.stdout.flush()
 
+        cast("Any", app.conf).consumer_metadata_max_age_ms = int(post.metadata_s * 1000)
         app.task(obey)
         cast("Any", app.on_partitions_assigned).connect(tell)
 
@@ -99,6 +104,7 @@ def main(post: Post) -> None:
         results=ledger.results,  # type: ignore[arg-type]  # nothing here ends a request
         declare=declare,
         clock=WrongClock(post.clock),
+        ids=ids(),
     )
 
 

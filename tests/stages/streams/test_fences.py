@@ -1,24 +1,19 @@
 """A worker that may have lost its partitions begins nothing and sends nothing; late writes of such a one are left out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from schemas.records import CircuitState, TextQuery
 from schemas.registry import LockedIds
-from streams.app import App
 from streams.emit import Emit
-from streams.engine import Runtime
 from streams.lease import Lease
-from streams.settings import KafkaSettings, Settings
-from streams.tracing import Tracing
+from streams.settings import KafkaSettings
 from streams.views import View
-from tests.clock import FixedClock
-from tests.fakes.producer import MemoryProducer
 from tests.given import NOON, a_request
-from tests.stages.streams.bench import CIRCUITS, DEAD_LETTERS, REQUESTS, RESULTS, TP, Bench, a_bench, payloads
+from tests.stages.streams.bench import CIRCUITS, REQUESTS, TP, Bench, a_bench, payloads
 
 SESSION_S = 6.0
 
@@ -81,53 +76,6 @@ async def test_what_a_handler_made_while_the_session_ended_is_held_back_and_drop
 
     assert held == payloads(bench.sent(REQUESTS)) == []
     assert bench.watermark() is None
-
-
-@dataclass(frozen=True)
-class Change:
-    """One record of a changelog as Faust's recovery hands it over."""
-
-    key: bytes
-    value: bytes | None
-    partition: int = 0
-
-    @property
-    def message(self) -> "Change":
-        return self
-
-
-async def test_a_recovery_leaves_out_what_a_worker_without_its_partitions_wrote_late() -> None:
-    """The successor has counted up to 7; the old value of 5 behind it in the log, and in a later batch, changes nothing."""
-    ids = LockedIds()
-    runtime = Runtime(
-        settings=replace(Settings(), kafka=KafkaSettings(partitions=1)),
-        schemas=ids,
-        producer=MemoryProducer(),
-        clock=FixedClock(),
-        dead_letters=DEAD_LETTERS,
-        results=RESULTS,
-        tracing=Tracing(),
-    )
-    app = App("unit", runtime)
-    await ids.start({f"{app.changelog_name('circuits')}-value": CircuitState})
-    circuits = app.owned_table("circuits", CircuitState, lambda key: a_state(key, {}))
-    serde = cast("Any", app.tables["circuits"]).row_serde
-
-    def change(failures: int, counted: Mapping[str, int] | None) -> Change:
-        value = None if counted is None else serde.encode(replace(a_state("model", counted), failures=failures))
-        return Change(b"model", value)
-
-    recover = cast("Any", app.tables["circuits"]).apply_changelog_batch
-    recover([change(1, {"outcomes-0": 3}), change(4, {"outcomes-0": 7}), change(2, {"outcomes-0": 5})])
-    first = circuits.get("model")
-    recover([change(2, {"outcomes-0": 5}), Change(b"model", b"\xff")])
-    recover([change(5, {"outcomes-0": 8, "commands-0": 0})])
-    last = circuits.get("model")
-    recover([change(0, None)])
-
-    assert first is not None
-    assert last is not None
-    assert (first.failures, last.failures, circuits.get("model")) == (4, 5, None)
 
 
 async def test_a_view_leaves_out_a_value_that_goes_back() -> None:

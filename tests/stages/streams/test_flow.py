@@ -330,3 +330,24 @@ async def test_a_hundred_failing_requests_each_end_once() -> None:
     results = bench.sent(RESULTS)
     assert len({result.origin.request_id for result in results}) == len(results) == 100
     assert {result.status for result in results} == {Status.FAILED}
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_lack_of_memory_ends_the_worker_and_is_no_fault_of_the_record(waits: bool) -> None:
+    """The record is not acknowledged and has no dead letter: a worker with memory reads it again."""
+    bench = await a_bench()
+
+    def at_once(record: TextQuery, emit: Emit) -> None:
+        raise MemoryError
+
+    async def waiting(record: TextQuery, emit: Emit) -> None:
+        raise MemoryError
+
+    bench.stage(waiting if waits else at_once)
+
+    await bench.put(bench.text())
+    await bench.until(lambda: bench.fatal)
+
+    assert [type(error) for error in bench.fatal] == [MemoryError]
+    assert bench.producer.sent == []
+    assert bench.watermark() is None
