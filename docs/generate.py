@@ -33,6 +33,7 @@ FATES: Mapping[type[PipelineError], str] = {
     errors.AnswerRefused: "terminal result `failed` without the text, with sources and scores",
     errors.RequestInvalid: "terminal result `rejected` with one error report per problem",
     errors.TableLost: "the worker stops, and refuses to go on until an operator has decided; nothing is taken meanwhile",
+    errors.PageUnavailable: "no record is concerned: the command goes on and ends with exit code 1",
     errors.ConsumerLost: "the worker stops; after its restart it joins its group again",
     errors.WorkerStalled: "the worker stops; after its restart the records are read again",
     errors.Permanent: "dead letter at once; on the request path also a terminal result `failed`",

@@ -393,6 +393,7 @@ class Chunk:
     relevance: Annotated[float, "Cosine and lexical overlap together, 0 to 1"]
     kept: Annotated[bool, "True when it is part of the context"]
     reason: Annotated[str, "Why it was kept or dropped"]
+    primary: Annotated[bool, "Main passage of a pack: first in the prompt, left out for no other"] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -404,6 +405,7 @@ class Context:
     chunks: Annotated[tuple[Chunk, ...], "Best first, kept and dropped"]
     pack_version: Annotated[str | None, "Version of the DataForge pack, when one was used"] = None
     degradations: Annotated[tuple[str, ...], "What could not be had, e.g. `vector_store_unavailable`"] = ()
+    persona: Annotated[str, "Who asks, as the profile service says; empty when nobody says"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -421,6 +423,7 @@ class Prompt:
     canary: Annotated[str, "Word that must never appear in an answer"]
     pack_version: Annotated[str | None, "Version of the DataForge pack"] = None
     degradations: Annotated[tuple[str, ...], "What could not be had so far"] = ()
+    turns: Annotated[int, "Earlier turns of the conversation that it shows, the newest ones"] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -594,6 +597,9 @@ class Source:
     document_id: Annotated[str, "Document"]
     title: Annotated[str, "Title of the document"]
     relevance: Annotated[float, "0 to 1"]
+    source: Annotated[str, "vector_store, dataforge or static"] = ""
+    similarity: Annotated[float, "Cosine with the query, -1 to 1"] = 0.0
+    reason: Annotated[str, "Why it was used or left out"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -624,6 +630,7 @@ class Result:
     ttft_ms: Annotated[float, "Until the first token of the model"] = 0.0
     tokens_per_s: Annotated[float, "Speed of the model after its first token; 0 when everything came at once"] = 0.0
     reused: Annotated[Reuse | None, "Where the answer comes from when no model was asked"] = None
+    left_out: Annotated[tuple[Source, ...], "Passages looked at and not used, and why"] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

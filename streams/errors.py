@@ -5,6 +5,7 @@ PipelineError
 │   ├── ProviderUnavailable       a model provider did not answer
 │   ├── StoreUnavailable          the vector store did not answer
 │   ├── DataForgeUnavailable      DataForge did not answer
+│   ├── ProfileUnavailable        nobody says who asks
 │   ├── SpeechUnavailable         a speech model or engine did not answer
 │   └── SchemaNotLoaded           the writer's schema is not here yet
 ├── Permanent                     a dead letter at once
@@ -21,6 +22,8 @@ PipelineError
 │   │   ├── ContentRefused        its content policy forbids to answer
 │   │   └── ContextOverflow       the prompt is longer than the model's context window
 │   ├── DataForgeRefused          DataForge rejected a call
+│   │   ├── PackNotFound          it has no such pack
+│   │   └── PackInvalid           what it has is no pack
 │   ├── NoProviderLeft            every model of the chain failed or is excluded
 │   └── HandlerFailed             a bug: an exception outside this taxonomy
 ├── AnswerRefused                 there is an answer, but the result does not show it; reported, never raised
@@ -32,6 +35,7 @@ PipelineError
 ├── TableLost                     a table's changelog lacks changes that were acknowledged; the worker refuses to go on
 ├── ConsumerLost                  the group or the fetches ended for good; the worker stops
 ├── WorkerStalled                 commits, heartbeats or fetches stand still; the worker stops
+├── PageUnavailable               a file or page that is to be known cannot be read
 └── StartRefused                  the worker cannot start
     ├── SettingsInvalid           settings with problems, all listed
     ├── BrokerUnreachable         no Kafka at the address
@@ -101,6 +105,13 @@ class DataForgeUnavailable(Transient):
     """DataForge did not answer; feedback waits on its topic. Operator: runbook `dataforge-down`."""
 
     code = "dataforge_unavailable"
+
+
+class ProfileUnavailable(Transient):
+    """The profile service did not answer; answers come without, marked. Operator: look at FORGESTREAM_PROFILE_URL."""
+
+    code = "profile_unavailable"
+    severity = Severity.WARNING
 
 
 class SpeechUnavailable(Transient):
@@ -231,6 +242,20 @@ class DataForgeRefused(Permanent):
     code = "dataforge_refused"
 
 
+class PackNotFound(DataForgeRefused):
+    """DataForge has no context pack of that id; the answer rests on other context."""
+
+    code = "pack_not_found"
+    severity = Severity.WARNING
+
+
+class PackInvalid(DataForgeRefused):
+    """What DataForge has is no context pack: no text in it at all. Operator: look at the pack in DataForge."""
+
+    code = "pack_invalid"
+    severity = Severity.WARNING
+
+
 class NoProviderLeft(Permanent):
     """Every model of the chain failed, is excluded or has an open circuit. Operator: runbook `breaker-open`."""
 
@@ -303,6 +328,12 @@ class WorkerStalled(PipelineError):
 
     code = "worker_stalled"
     severity = Severity.CRITICAL
+
+
+class PageUnavailable(PipelineError):
+    """A file or page cannot be read; `forgestream ingest` names it and goes on with the others."""
+
+    code = "page_unavailable"
 
 
 class StartRefused(PipelineError):

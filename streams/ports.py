@@ -211,6 +211,16 @@ class Gate(Protocol):
         """Count a request, unless a limit is exceeded or it repeats another; all or nothing, once per request id."""
 
 
+class Profiles(Protocol):
+    """Who somebody is, in words for a prompt."""
+
+    async def known(self, origin: Origin) -> str | None:
+        """Return what is known without asking; empty for somebody who has no profile, None when it must be looked up."""
+
+    async def of(self, origin: Origin) -> str:
+        """Look the profile up; empty for somebody who has none. Raises ProfileUnavailable."""
+
+
 class History(Protocol):
     """What was said in a conversation before."""
 

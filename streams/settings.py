@@ -223,6 +223,19 @@ class RememberSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileSettings:
+    """Where it is looked up who asks."""
+
+    url: str = setting(
+        "",
+        "Address of a profile, with {session_id}, {user_id} or {tenant} in it; it answers {persona, profile{}}; empty looks nothing up",
+    )
+    token: str = setting("", "Bearer token", secret=True)
+    timeout_s: float = setting(1.0, "Longest wait; the answer then is given without, marked", unit="s", least=0.01)
+    ttl_s: float = setting(300.0, "A profile is looked up again after this", unit="s", least=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TranscribeSettings:
     """How audio becomes text."""
 
@@ -323,6 +336,13 @@ class RetrieveSettings:
     candidates: int = setting(12, "Nearest chunks that are looked at", least=1)
     keep: int = setting(4, "Most chunks that become context", least=1)
     min_relevance: float = setting(0.35, "Chunks below this are dropped", least=0, most=1)
+    diversity: float = setting(
+        0.2, "Weight of being unlike the chunks already kept, against relevance", least=0, most=0.9
+    )
+    static_packs: str = setting(
+        "",
+        "Directory of context for when nothing else can be had: <context_pack_id>.json and <domain>.json, as DataForge's packs",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -517,13 +537,42 @@ class WatchSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataForgeSettings:
-    """Where feedback goes."""
+    """Where context packs come from and feedback goes; docs/context.md says what happens without it."""
 
-    url: str = setting("", "Base URL of DataForge; empty keeps feedback on its topic")
+    url: str = setting("", "Base URL of DataForge; empty has no packs and keeps feedback on its topic")
     api_key: str = setting("", "API key", secret=True)
     timeout_s: float = setting(5.0, "Longest wait for one call", unit="s", least=0.1)
     retry_max_s: float = setting(
         8.0, "Longest pause between tries; feedback is tried for as long as DataForge is down", unit="s", least=0.1
+    )
+    pack_retries: int = setting(3, "Times a pack that could not be had is asked for again", least=0, most=10)
+    pack_retry_s: float = setting(2.0, "First pause before that; each is twice the one before", unit="s", least=0)
+    pack_reserve_s: float = setting(
+        10.0, "Time before the deadline of a request that waiting for its pack must leave", unit="s", least=0
+    )
+    pack_ttl_s: float = setting(3600.0, "A pack older than this is fetched again", unit="s", least=0)
+    pack_stale_s: float = setting(
+        86_400.0,
+        "An older or changed pack serves, marked, while the current one cannot be had; at most for this long",
+        unit="s",
+        least=1,
+        most=518_400,
+        why="less than `invalidations` are kept",
+    )
+    packs: int = setting(1_000, "Packs kept in the process; with a Redis they are kept there", least=1)
+    packs_mb: float = setting(64.0, "Most MiB of packs kept in the process", unit="MiB", least=1)
+    pack_mb: float = setting(2.0, "Largest pack that is kept", unit="MiB", least=0.001)
+    warm: str = setting("", "Packs fetched before anybody asks, comma separated")
+    health_path: str = setting("/health", "Where DataForge says that it is well")
+    health_s: float = setting(
+        5.0, "Time between looks at its health; 0 does not look, and requests find out", unit="s", least=0
+    )
+    webhook_port: int = setting(
+        0, "Port on which DataForge tells that a pack has changed; 0 serves none", least=0, most=65535
+    )
+    webhook_host: str = setting("127.0.0.1", "Address the webhook binds to")
+    webhook_secret: str = setting(
+        "", "Secret that signs what DataForge sends; at least 16 characters, and none of anybody else", secret=True
     )
 
 
@@ -555,6 +604,7 @@ class Settings:
     screen: ScreenSettings = field(default_factory=ScreenSettings)
     redis: RedisSettings = field(default_factory=RedisSettings)
     remember: RememberSettings = field(default_factory=RememberSettings)
+    profile: ProfileSettings = field(default_factory=ProfileSettings)
     embed: EmbedSettings = field(default_factory=EmbedSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     index: IndexSettings = field(default_factory=IndexSettings)

@@ -12,10 +12,12 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from schemas.codec import RecordUndecodable, SchemaUnknown, Serde
 from streams.counted import goes_back
 from streams.lanes import Slot
+from streams.partitions import partition as partition_of
 from streams.producer import Headers, Producer, stored_end
 from streams.scope import current
 
 TENURE_HEADER = "forgestream-tenure"
+KEYS_A_LOOK = 8  # of other partitions, or gone, that one look passes over
 
 
 class Row(Protocol):
@@ -48,6 +50,7 @@ class OwnedTable(Generic[V]):
         self._store = store
         self._serde = serde
         self._initial = initial
+        self._rounds: dict[int, Iterator[bytes]] = {}
 
     def get(self, key: str) -> V | None:
         """Return the value of `key`, None when there is none yet."""
@@ -69,6 +72,26 @@ class OwnedTable(Generic[V]):
         """Forget the value of `key`, here and in the changelog; unknown keys are fine."""
         if key.encode() in self._store:
             del self._store[key.encode()]
+
+    def sweep(self, over: Callable[[V], bool], partitions: int) -> None:
+        """Look at one more row of the partition of the record in hand, and forget it when it is over.
+
+        A table is never looked at as a whole, which would take too long. Rows of other partitions are none of this record's
+        business: their tombstones belong into their own log.
+        """
+        here = present_slot().received.partition
+        keys = self._rounds.get(here)
+        if keys is None:
+            keys = self._rounds[here] = iter(list(self._store))
+        for _ in range(KEYS_A_LOOK):
+            key = next(keys, None)
+            if key is None:
+                del self._rounds[here]
+                return
+            if partition_of(key, partitions) == here and key in self._store:
+                if over(self._serde.decode(self._store[key])):
+                    del self._store[key]
+                return
 
     def items(self) -> Iterator[tuple[str, V]]:
         """Iterate over what this worker holds."""

@@ -30,13 +30,15 @@ FETCH_MAX_WAIT_MS = 100
 class View(Mapping[str, V]):
     """The newest value of every key of a compacted topic.
 
-    Iteration and look-up are those of a plain mapping; a value may be up to about 100 ms behind its topic.
+    Iteration and look-up are those of a plain mapping; a value may be up to about 100 ms behind its topic. Only keys that
+    begin with `prefix` are kept.
     """
 
-    def __init__(self, topic: Topic[V], serde: Serde[V], kafka: KafkaSettings) -> None:
+    def __init__(self, topic: Topic[V], serde: Serde[V], kafka: KafkaSettings, *, prefix: str = "") -> None:
         self._topic = topic
         self._serde = serde
         self._kafka = kafka
+        self._prefix = prefix.encode()
         self._values: dict[str, V] = {}
         self._consumer: aiokafka.AIOKafkaConsumer | None = None
         self._follower: asyncio.Task[None] | None = None
@@ -81,6 +83,8 @@ class View(Mapping[str, V]):
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
         """Take in one record of the topic; one that cannot be read is reported and changes nothing."""
+        if not (key or b"").startswith(self._prefix):
+            return
         try:
             name = (key or b"").decode()
             if value is None:

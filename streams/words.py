@@ -4,7 +4,8 @@ Deterministic and the same in every stage, so that what retrieval calls an overl
 """
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 # Scripts written without spaces: their words are approximated by pairs of neighbouring characters.
@@ -57,9 +58,15 @@ def words(text: str) -> list[str]:
 
 
 @lru_cache(maxsize=4096)  # passages come back with every question they are near to
+def content_counts(text: str) -> Mapping[str, int]:
+    """Return how often a text says each word that carries meaning: no English function words, no single letters."""
+    return Counter(word for word in words(text) if word not in _STOP_STEMS and (len(word) > 1 or not word.isascii()))
+
+
+@lru_cache(maxsize=4096)
 def content_words(text: str) -> frozenset[str]:
-    """Return the distinct words that carry meaning: no English function words, no single letters."""
-    return frozenset(word for word in words(text) if word not in _STOP_STEMS and (len(word) > 1 or not word.isascii()))
+    """Return the distinct words of `content_counts`."""
+    return frozenset(content_counts(text))
 
 
 def numbers(text: str) -> frozenset[str]:

@@ -88,6 +88,9 @@ class Recorder:
         self._tables = []
         return lambda handler: handler
 
+    def task(self, _: object) -> None:
+        """Take what would run beside the stages; it is no part of the graph."""
+
     def owned_table(self, name: str, *_: object, **__: object) -> Port:
         """Note a table of the stage that is about to be declared."""
         self._tables.append(name)

@@ -28,16 +28,18 @@ def attach_unit(unit: Unit, app: App, topics: Topics, outside: Outside, settings
     """Attach the stages of `unit` to its app."""
     if unit is Unit.INTAKE:
         history = remember.attach(app, reads=topics.requests, results=topics.results, commands=topics.commands,
-                                  settings=settings.remember)
+                                  clock=outside.clock, settings=settings.remember)
         admit.attach(app, reads=topics.texts, writes=topics.requests, duplicates=topics.duplicates, gate=outside.gate,
                      encoder=outside.encoder, attacks=outside.attacks, history=history, clock=outside.clock,
                      settings=settings.admit, screening=settings.screen)
 
     if unit is Unit.INFERENCE:
         embed.attach(app, reads=topics.requests, writes=topics.embeddings, encoder=outside.encoder)
-        retrieve.attach(app, reads=topics.embeddings, writes=topics.contexts, outcomes=topics.outcomes, store=outside.store,
+        retrieve.attach(app, reads=topics.embeddings, writes=topics.contexts, results=topics.results, outcomes=topics.outcomes,
+                        packs=outside.packs, pack_cache=outside.pack_cache, invalidations=outside.invalidations,
+                        static_packs=outside.static_packs, store=outside.store, profiles=outside.profiles,
                         circuits=outside.circuits, clock=outside.clock, encoder=outside.encoder, attacks=outside.attacks,
-                        settings=settings.retrieve, screening=settings.screen)
+                        settings=settings.retrieve, dataforge=settings.dataforge, screening=settings.screen)
         compose.attach(app, reads=topics.contexts, writes=topics.prompts, tokenizer=outside.tokenizer,
                        window_tokens=outside.window_tokens, settings=settings.compose)
         route.attach(app, reads=topics.prompts, writes=topics.answers, tokens=topics.tokens, decisions=topics.decisions,

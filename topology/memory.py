@@ -30,7 +30,7 @@ from streams.views import View
 from topology.contract import open_schemas
 from topology.graph import attach_unit
 from topology.memory_logs import MemoryEffectLog, MemoryLogs, MemoryProducer, Stored
-from topology.outside import Outside, views
+from topology.outside import VIEWED, Outside, views
 from topology.topics import Topics
 from topology.units import Unit
 
@@ -108,7 +108,7 @@ class MemoryPipeline:
         self._schemas = await open_schemas(self._settings.registry, self.topics)
         shown: dict[str, View[Any]] = {}
         for port, topic in views(self.topics).items():
-            shown[port] = View(topic, self._serde(topic), self._settings.kafka)
+            shown[port] = View(topic, self._serde(topic), self._settings.kafka, prefix=VIEWED.get(port, ""))
         followers = {topic.name: shown[port] for port, topic in views(self.topics).items()}
         self.logs.on_stored = lambda stored: (
             followers[stored.topic].apply(stored.key, stored.value) if stored.topic in followers else None

@@ -7,14 +7,26 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from schemas.records import Attack, CircuitState, Ranking
+from schemas.records import Attack, CircuitState, Invalidation, Ranking
 from streams.answers import AnswerMemory
 from streams.clients.answers import answers_of
+from streams.clients.cache import ByteCache
 from streams.clients.models.registry import models_of
-from streams.clients.providers import Lifecycle, encoder_of, gate_of, sink_of, store_of
+from streams.clients.providers import (
+    Lifecycle,
+    encoder_of,
+    gate_of,
+    pack_cache_of,
+    packs_of,
+    profiles_of,
+    sink_of,
+    store_of,
+)
+from streams.clients.static_packs import static_packs
 from streams.clock import SystemClock
 from streams.language import Analyst
-from streams.ports import ChunkStore, Clock, EffectMemory, Encoder, FeedbackSink, Gate, Model, Tokenizer
+from streams.packs import SUBJECT, Pack, PackSource
+from streams.ports import ChunkStore, Clock, EffectMemory, Encoder, FeedbackSink, Gate, Model, Profiles, Tokenizer
 from streams.settings import Settings
 from streams.speech import Decoder, Recognizer, SpeechEngine
 from streams.topic import Topic
@@ -35,6 +47,11 @@ class Outside:
     models: tuple[Model, ...]
     tokenizer: Tokenizer
     window_tokens: int
+    packs: PackSource | None
+    pack_cache: ByteCache
+    invalidations: Mapping[str, Invalidation]
+    static_packs: Mapping[str, Pack]
+    profiles: Profiles | None
     feedback_sink: FeedbackSink | None
     decoder: Decoder
     recognizer: Recognizer
@@ -65,7 +82,16 @@ class Port:
 
 def views(topics: Topics) -> Mapping[str, Topic[Any]]:
     """Return the ports that are views, with the compacted topics they repeat."""
-    return {"champions": topics.standings, "circuits": topics.circuit_states, "attacks": topics.attacks}
+    return {
+        "champions": topics.standings,
+        "circuits": topics.circuit_states,
+        "attacks": topics.attacks,
+        "invalidations": topics.invalidations,
+    }
+
+
+# Of these views only keys that begin like this are kept: documents change far more often than anybody asks for them.
+VIEWED: Mapping[str, str] = {"invalidations": SUBJECT}
 
 
 def looked_up(topics: Topics) -> Mapping[str, Topic[Any]]:
@@ -94,7 +120,8 @@ async def open_outside(
         StartRefused: a model is missing, a store cannot be opened.
     """
     ports: dict[str, Any] = {declared.name: Port(declared.name) for declared in fields(Outside)}
-    ports |= {"clock": SystemClock(), "feedback_sink": None}
+    ports |= {"clock": SystemClock(), "feedback_sink": None, "packs": None, "profiles": None}
+    ports["static_packs"] = static_packs(settings.retrieve.static_packs) if "static_packs" in uses else {}
     async with AsyncExitStack() as owned:
 
         async def start(name: str, client: Lifecycle) -> None:
@@ -134,6 +161,10 @@ def _clients(settings: Settings, uses: Collection[str]) -> Mapping[str, tuple[st
     clients: dict[str, tuple[str, Lifecycle | None]] = {}
     if "feedback_sink" in uses:
         clients["feedback_sink"] = "DataForge client", sink_of(settings.dataforge)
+    if "packs" in uses:
+        clients["packs"] = "DataForge packs", packs_of(settings.dataforge)
+        clients["pack_cache"] = "cache of packs", pack_cache_of(settings)
+        clients["profiles"] = "profiles", profiles_of(settings.profile)
     if "gate" in uses:
         clients["gate"] = "gate of admission", gate_of(settings)
     if "answers" in uses:

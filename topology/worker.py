@@ -5,10 +5,11 @@ import logging
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from schemas.records import Effect
+from schemas.records import Effect, Invalidation
 from schemas.registry import SchemaSource, serde
 from streams.app import App
 from streams.clients.answers import AnswerCache
@@ -16,19 +17,21 @@ from streams.clients.models.keys import Account
 from streams.clients.models.registry import accounts
 from streams.effects import Effects, KafkaEffectLog
 from streams.engine import Runtime
-from streams.errors import PipelineError, StartRefused
+from streams.errors import DeliveryFailed, PipelineError, StartRefused
 from streams.ports import Model
 from streams.producer import LibrdkafkaProducer
 from streams.settings import Settings
+from streams.topic import Topic
 from streams.tracing import open_tracing
 from streams.views import View
 from topology.contract import open_schemas
 from topology.graph import attach_unit
 from topology.health import Metric, health_port
-from topology.outside import Outside, Tell, views
+from topology.outside import VIEWED, Outside, Tell, views
 from topology.provision import plan_of, plan_of_changelog, provision
 from topology.topics import Topics
 from topology.units import Unit
+from topology.webhook import webhook
 
 log = logging.getLogger("forgestream.worker")
 
@@ -191,7 +194,7 @@ async def working(
             tracing=open_tracing(settings.telemetry, "-".join(sorted(units))),
         )
         viewed: dict[str, Any] = {
-            port: View(topic, serde(schemas, topic.name, topic.record), settings.kafka)
+            port: View(topic, serde(schemas, topic.name, topic.record), settings.kafka, prefix=VIEWED.get(port, ""))
             for port, topic in views(topics).items()
             if port in uses
         }
@@ -216,6 +219,9 @@ async def working(
             answers=outside.answers if isinstance(outside.answers, AnswerCache) else None,
         )
         await owned.enter_async_context(health_port(settings.telemetry, worker))
+        if "packs" in uses:
+            announce = partial(_announced, producer, topics.invalidations, schemas)
+            await owned.enter_async_context(webhook(settings.dataforge, announce, outside.clock))
         owned.push_async_callback(worker.stop)
         await worker.start()
         yield worker
@@ -224,6 +230,25 @@ async def working(
 async def _close(view: View[Any]) -> None:
     """Close a view; without a broker aiokafka cancels its own closing, which must not look like ours."""
     await asyncio.gather(view.close(), return_exceptions=True)
+
+
+async def _announced(
+    producer: LibrdkafkaProducer, topic: Topic[Invalidation], schemas: SchemaSource, changed: Invalidation
+) -> None:
+    """Put a change on its topic; returns when the broker has it. Raises DeliveryFailed."""
+    delivered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def on_delivery(error: object, _: object) -> None:
+        if delivered.done():  # nobody waits any more
+            return
+        if error is None:
+            delivered.set_result(None)
+        else:
+            delivered.set_exception(DeliveryFailed(f"the broker did not take an invalidation: {error}"))
+
+    value, key = serde(schemas, topic.name, topic.record).encode(changed), topic.key(changed).encode()
+    producer.produce(topic.name, value, key, on_delivery=on_delivery, headers=(), awaited=True)
+    await delivered
 
 
 async def _make_topics(

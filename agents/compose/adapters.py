@@ -4,7 +4,7 @@ import hashlib
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
-from schemas.records import Chunk, Domain, Task
+from schemas.records import Chunk, Domain, Task, Turn
 
 VERSION = 1
 NO_ANSWER = "The context holds no answer."
@@ -26,9 +26,9 @@ _TASK: Mapping[Task, str] = {
 }
 
 
-def version(domain: Domain) -> str:
-    """Return the name under which prompts of a domain are compared."""
-    return f"{domain}/{VERSION}"
+def version(domain: Domain, *, turns: Sequence[Turn] = (), persona: str = "") -> str:
+    """Return the name under which prompts of a domain are compared; one with more parts is another one."""
+    return f"{domain}/{VERSION}{'+conversation' if turns else ''}{'+reader' if persona else ''}"
 
 
 def system(domain: Domain, task: Task, canary: str) -> str:
@@ -40,12 +40,17 @@ def system(domain: Domain, task: Task, canary: str) -> str:
     )
 
 
-def user(question: str, chunks: Sequence[Chunk], request_id: str) -> str:
-    """Return passages and question, each between lines whose mark neither of them contains."""
+def user(
+    question: str, chunks: Sequence[Chunk], request_id: str, *, turns: Sequence[Turn] = (), persona: str = ""
+) -> str:
+    """Return passages, who asks, what was said before and the question, each between lines whose mark none of them contains."""
     passages = "\n\n".join(f"[{number}] {chunk.title}\n{chunk.text}" for number, chunk in enumerate(chunks, 1))
-    mark = unforgeable_mark(request_id, (passages, question))
+    talk = "\n".join(f"Asked: {turn.query}\nAnswered: {turn.answer}" for turn in turns)
+    mark = unforgeable_mark(request_id, (passages, question, talk, persona))
+    reader = f"--- about the reader {mark}\n{persona}\n--- end of about the reader {mark}\n\n" if persona else ""
+    before = f"--- conversation so far {mark}\n{talk}\n--- end of conversation so far {mark}\n\n" if turns else ""
     return (
-        f"--- passages {mark}\n{passages or '(none)'}\n--- end of passages {mark}\n\n"
+        f"--- passages {mark}\n{passages or '(none)'}\n--- end of passages {mark}\n\n{reader}{before}"
         f"Answer this question from the passages:\n--- question {mark}\n{question}\n--- end of question {mark}"
     )
 

@@ -1,15 +1,16 @@
-"""Which passages go into the prompt: whole ones only, the best first, never over the budget."""
+"""What goes into the prompt: whole passages only, the best first, and the newest turns; never over the budget."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from agents.compose import adapters
-from schemas.records import Chunk, Context, Prompt, Request
+from schemas.records import Chunk, Context, Prompt, Request, Turn
 from streams.errors import RequestInvalid
 from streams.ports import Tokenizer
 from streams.settings import ComposeSettings
 
 OVER_BUDGET = "over_budget"
+PRIMARY_OVER_BUDGET = "context_pack_primary_over_budget"
 TEMPLATE_TOKENS = 64  # what a model's own chat template adds around system and user
 
 
@@ -18,8 +19,20 @@ def budget(request: Request, window_tokens: int, settings: ComposeSettings) -> i
     return min(settings.budget_tokens, window_tokens - request.max_tokens - TEMPLATE_TOKENS)
 
 
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """What a prompt shows. Turns are the newest ones, oldest first."""
+
+    chunks: tuple[Chunk, ...] = ()
+    turns: tuple[Turn, ...] = ()
+    persona: str = ""
+
+
 def prompt(context: Context, tokenizer: Tokenizer, budget_tokens: int) -> Prompt:
-    """Return the prompt with as many passages as fit, best first; one that does not fit makes room for the next.
+    """Return the prompt with as much as fits: passages best first, the newest turns of the conversation, who asks.
+
+    Nothing is shortened: what does not fit makes room for the next. The first passage goes before the conversation, the
+    newest turn before further passages, and these before older turns.
 
     Raises:
         RequestInvalid: the question alone is over the budget.
@@ -29,36 +42,55 @@ def prompt(context: Context, tokenizer: Tokenizer, budget_tokens: int) -> Prompt
     system = adapters.system(request.domain, request.task, canary)
     system_tokens = tokenizer.count(system)
 
-    def rendered(chunks: Sequence[Chunk]) -> tuple[str, int]:
-        text = adapters.user(request.query, chunks, request_id)
+    def written(draft: _Draft) -> tuple[str, int]:
+        text = adapters.user(request.query, draft.chunks, request_id, turns=draft.turns, persona=draft.persona)
         return text, system_tokens + tokenizer.count(text)
 
-    fitting = [chunk for chunk in context.chunks if chunk.kept]
-    user, tokens = rendered(fitting)
+    everything = _Draft(tuple(chunk for chunk in context.chunks if chunk.kept), request.history, context.persona)
+    draft, (user, tokens) = everything, written(everything)
     if tokens > budget_tokens:
-        candidates, fitting = fitting, []
-        user, tokens = rendered(fitting)
-        if tokens > budget_tokens:
-            raise RequestInvalid(
-                [f"query takes {tokens:,} tokens with its instructions; at most {budget_tokens:,} fit"]
-            )
-        for chunk in candidates:
-            larger_user, larger_tokens = rendered([*fitting, chunk])
-            if larger_tokens <= budget_tokens:
-                fitting, user, tokens = [*fitting, chunk], larger_user, larger_tokens
+        draft = _fitting(everything, lambda tried: written(tried)[1] <= budget_tokens)
+        user, tokens = written(draft)
+    if tokens > budget_tokens:
+        raise RequestInvalid([f"query takes {tokens:,} tokens with its instructions; at most {budget_tokens:,} fit"])
+    chunks = _decided(context.chunks, draft.chunks)
+    left_out = any(chunk.primary and chunk.reason == OVER_BUDGET for chunk in chunks)
     return Prompt(
         origin=context.origin,
         request=request,
-        chunks=_decided(context.chunks, fitting),
+        chunks=chunks,
         system=system,
         user=user,
-        prompt_version=adapters.version(request.domain),
+        prompt_version=adapters.version(request.domain, turns=draft.turns, persona=draft.persona),
         tokens=tokens,
         tokenizer=tokenizer.name,
         canary=canary,
         pack_version=context.pack_version,
-        degradations=context.degradations,
+        degradations=(*context.degradations, PRIMARY_OVER_BUDGET) if left_out else context.degradations,
+        turns=len(draft.turns),
     )
+
+
+def _fitting(everything: _Draft, fits: Callable[[_Draft], bool]) -> _Draft:
+    """Return the part of `everything` that fits, the question alone if nothing does."""
+    draft = _Draft()
+    waiting = list(everything.chunks)
+    while waiting and (waiting[0].primary or not draft.chunks):
+        draft = _larger(draft, replace(draft, chunks=(*draft.chunks, waiting.pop(0))), fits)
+    draft = _larger(draft, replace(draft, persona=everything.persona), fits)
+    draft = _larger(draft, replace(draft, turns=everything.turns[-1:]), fits)
+    for chunk in waiting:
+        draft = _larger(draft, replace(draft, chunks=(*draft.chunks, chunk)), fits)
+    while draft.turns and len(draft.turns) < len(everything.turns):
+        longer = _larger(draft, replace(draft, turns=everything.turns[-len(draft.turns) - 1 :]), fits)
+        if longer is draft:
+            break
+        draft = longer
+    return draft
+
+
+def _larger(draft: _Draft, tried: _Draft, fits: Callable[[_Draft], bool]) -> _Draft:
+    return tried if fits(tried) else draft
 
 
 def _decided(chunks: Sequence[Chunk], fitting: Sequence[Chunk]) -> tuple[Chunk, ...]:

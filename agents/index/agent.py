@@ -28,6 +28,6 @@ def attach(
     @app.stage(reads, name="index", tombstone=forget, patient=True)
     async def index(document: KnowledgeDocument, emit: Emit) -> None:
         passages = rules.passages(document, settings)
-        vectors = await encoder.encode(rules.texts_to_embed(document, passages)) if passages else ()
+        vectors = await encoder.encode(rules.texts_to_embed(passages)) if passages else ()
         await store.replace(document.document_id, rules.chunks(document, passages, vectors))
         emit(invalidations, rules.updated(document))

@@ -3,6 +3,15 @@
 import html
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading begins, or ends when the level is 0."""
+
+    level: int
+
 
 _PART = re.compile(r"<!--|<[^<>]*>|[^<]+|<")
 _TAG = re.compile(r"</?([A-Za-z][A-Za-z0-9]*)")
@@ -12,15 +21,17 @@ _BLOCKS = frozenset(
     pre section table td th title tr ul
     """.split()  # noqa: SIM905 - a list of words reads best as words
 )
+_HEADING = re.compile(r"h[1-6]")
 _SILENT = frozenset({"script", "style", "template", "noscript"})
 
 
 def plain_text(page: str) -> str:
     """Return what a reader of the page sees, blocks as paragraphs; broken markup is read as well as it can be."""
-    return html.unescape("".join(_seen(page)))
+    return html.unescape("".join(part for part in seen(page) if isinstance(part, str)))
 
 
-def _seen(page: str) -> Iterator[str]:
+def seen(page: str) -> Iterator[str | Heading]:
+    """Yield the text a reader sees, entities unread, and where headings begin and end."""
     waits_for = ""  # what ends the part that is not shown
     for part in _PART.findall(page):
         if waits_for == "-->":
@@ -38,3 +49,5 @@ def _seen(page: str) -> Iterator[str]:
             waits_for = f"</{name}"
         elif name in _BLOCKS:
             yield "\n\n"
+            if _HEADING.fullmatch(name):
+                yield Heading(0 if part.startswith("</") else int(name[1]))

@@ -1,11 +1,12 @@
-"""How a document becomes passages: divided at paragraphs, else sentences, else white space, else at the limit."""
+"""How a document becomes passages: by headings, then at paragraphs, else sentences, else white space, else at the limit."""
 
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from agents.index.markup import plain_text
+from agents.index import structure
 from schemas.records import Invalidation, KnowledgeDocument
 from streams.errors import RecordInvalid
 from streams.ports import StoredChunk, Vector
@@ -13,13 +14,22 @@ from streams.settings import IndexSettings
 from streams.words import sentences
 
 LONGEST_ID = 256
+LONGEST_TITLE = 500
 MEDIA_TYPES = ("text/plain", "text/markdown", "text/html")
 _VERSION_LETTERS = 16
 _PARAGRAPH = re.compile(r"(?:.+\n?)+(?:\s*\n)?|\s+")
 _RUN = re.compile(r"\s*\S+\s*|\s+")
 
 
-def passages(document: KnowledgeDocument, settings: IndexSettings) -> Sequence[str]:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A passage and what it is about: the title of its document and the headings it stands under."""
+
+    title: str
+    text: str
+
+
+def passages(document: KnowledgeDocument, settings: IndexSettings) -> Sequence[Part]:
     """Return the passages of a document, in order; none for an empty document, which thereby is forgotten.
 
     Raises:
@@ -29,8 +39,32 @@ def passages(document: KnowledgeDocument, settings: IndexSettings) -> Sequence[s
         raise RecordInvalid(f"document_id must have 1 to {LONGEST_ID} characters, not {len(document.document_id):,}")
     if document.media_type not in MEDIA_TYPES:
         raise RecordInvalid(f"media_type must be one of {', '.join(MEDIA_TYPES)}, not {document.media_type[:40]!a}")
-    text = plain_text(document.text) if document.media_type == "text/html" else document.text
-    return split(text, settings.chunk_chars)
+    sections = list(_sections(document))
+    found = [
+        Part(_title(document.title, section.headings), text)
+        for section in sections
+        for text in split(section.text, settings.chunk_chars)
+    ]
+    if not found and (headings := " ".join(heading for section in sections for heading in section.headings)):
+        found = [Part(document.title, text) for text in split(headings, settings.chunk_chars)]
+    return tuple(found)
+
+
+def _sections(document: KnowledgeDocument) -> Iterator[structure.Section]:
+    if document.media_type == "text/html":
+        return structure.of_html(document.text)
+    if document.media_type == "text/markdown":
+        return structure.of_markdown(document.text)
+    return iter([structure.Section((), document.text)])
+
+
+def _title(title: str, headings: Sequence[str]) -> str:
+    """Return title and headings, those that only repeat the one before left out."""
+    path = [title] if title else []
+    for heading in headings:
+        if not path or heading.casefold() != path[-1].casefold():
+            path.append(heading)
+    return " > ".join(path)[:LONGEST_TITLE]
 
 
 def split(text: str, limit: int) -> Sequence[str]:
@@ -41,19 +75,19 @@ def split(text: str, limit: int) -> Sequence[str]:
     return tuple(_pieces(text, limit, (_paragraphs, sentences, _runs)))
 
 
-def texts_to_embed(document: KnowledgeDocument, passages: Sequence[str]) -> Sequence[str]:
-    """Return what is embedded for each passage: the title belongs to its meaning."""
-    return [f"{document.title}\n{passage}" for passage in passages] if document.title else passages
+def texts_to_embed(passages: Sequence[Part]) -> Sequence[str]:
+    """Return what is embedded for each passage: title and headings belong to its meaning."""
+    return [f"{passage.title}\n{passage.text}" if passage.title else passage.text for passage in passages]
 
 
-def chunks(document: KnowledgeDocument, passages: Sequence[str], vectors: Sequence[Vector]) -> Sequence[StoredChunk]:
+def chunks(document: KnowledgeDocument, passages: Sequence[Part], vectors: Sequence[Vector]) -> Sequence[StoredChunk]:
     """Return the passages as the store keeps them, under ids that are the same every time."""
     return [
         StoredChunk(
             chunk_id=f"{document.document_id}#{position}",
             document_id=document.document_id,
-            title=document.title,
-            text=passage,
+            title=passage.title,
+            text=passage.text,
             domain=document.domain,
             tenant=document.tenant,
             position=position,

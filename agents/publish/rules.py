@@ -30,7 +30,8 @@ def result(evaluation: Evaluation, at: datetime) -> Result:
         text=answer.text if refusal is None else "",
         errors=() if refusal is None else (refusal.report(at),),
         degradations=degradations,
-        sources=tuple(_source(chunk) for chunk in _kept(evaluation)),
+        sources=tuple(_source(chunk) for chunk in answer.chunks if chunk.kept),
+        left_out=tuple(_source(chunk) for chunk in answer.chunks if not chunk.kept),
         scores=evaluation.scores,
         overall=evaluation.overall,
         decision=decision,
@@ -102,4 +103,12 @@ def _kept(evaluation: Evaluation) -> Sequence[Chunk]:
 
 
 def _source(chunk: Chunk) -> Source:
-    return Source(chunk_id=chunk.chunk_id, document_id=chunk.document_id, title=chunk.title, relevance=chunk.relevance)
+    return Source(
+        chunk_id=chunk.chunk_id,
+        document_id=chunk.document_id,
+        title=chunk.title,
+        relevance=chunk.relevance,
+        source=chunk.source,
+        similarity=chunk.similarity,
+        reason=chunk.reason,
+    )

@@ -7,7 +7,7 @@ from agents.remember import rules
 from schemas.records import Command, Origin, Request, Result, Session, Turn
 from streams.app import App
 from streams.emit import Emit
-from streams.ports import History
+from streams.ports import Clock, History
 from streams.settings import RememberSettings
 from streams.tables import OwnedTable
 from streams.topic import Topic
@@ -28,13 +28,21 @@ class Told:
 
 
 def attach(
-    app: App, *, reads: Topic[Request], results: Topic[Result], commands: Topic[Command], settings: RememberSettings
+    app: App,
+    *,
+    reads: Topic[Request],
+    results: Topic[Result],
+    commands: Topic[Command],
+    clock: Clock,
+    settings: RememberSettings,
 ) -> History:
-    """Keep the conversations in a table; a command forgets one."""
+    """Keep the conversations in a table; a command forgets one, and so does time."""
     sessions = app.owned_table("sessions", Session, rules.unheard)
 
     @app.stage(reads, results, commands, name="remember")
     def remember(seen: Request | Result | Command, _: Emit) -> None:
+        now = rules.earlier(seen, clock.now())
+        sessions.sweep(lambda session: rules.expired(session, now, settings), reads.partitions)
         session_id = rules.subject(seen)
         if session_id is None:
             return

@@ -24,6 +24,11 @@ def subject(seen: Request | Result | Command) -> str | None:
     return seen.origin.session_id
 
 
+def earlier(seen: Request | Result | Command, at: datetime) -> datetime:
+    """Return the earlier of the clock and the time of a record: neither a replay nor a producer from the future forgets."""
+    return min(at, seen.at if isinstance(seen, Command) else seen.origin.event_time)
+
+
 def after(session: Session, seen: Request | Result, settings: RememberSettings) -> Session:
     """Return the conversation after a question or its answer."""
     if isinstance(seen, Request):

@@ -1,33 +1,86 @@
-"""Which of the passages found become context."""
+"""Which passages become context, and what is said about how they were come by."""
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+import operator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 
-from schemas.records import Chunk, Context, Embedding
-from streams.ports import FoundChunk
-from streams.settings import RetrieveSettings
-from streams.words import content_words
+from agents.retrieve.lexical import bm25
+from schemas.ids import result_id
+from schemas.records import Chunk, Context, Embedding, Origin, Result, Status
+from streams.errors import PackInvalid, PackNotFound, PipelineError, StrictRefused
+from streams.packs import Pack
+from streams.ports import FoundChunk, Vector
+from streams.settings import DataForgeSettings, RetrieveSettings
+from streams.words import content_counts, content_words
+
+VECTOR_STORE, DATAFORGE, STATIC = "vector_store", "dataforge", "static"  # `Chunk.source`
 
 STORE_UNAVAILABLE = "vector_store_unavailable"
-INJECTION = "injection_suspected"
 PACK_UNAVAILABLE = "context_pack_unavailable"
+PACK_NOT_FOUND = "context_pack_not_found"
+PACK_INVALID = "context_pack_invalid"
+PACK_INCOMPLETE = "context_pack_incomplete"
+PACK_STALE = "context_pack_stale"
+PRIMARY_REFUSED = "context_pack_primary_refused"
+STATIC_CONTEXT = "static_context"
+NO_CONTEXT = "no_context"
+PROFILE_UNAVAILABLE = "profile_unavailable"
+
+RELEVANT, PRIMARY, INJECTION = "relevant", "primary", "injection_suspected"
 
 LEXICAL_LIFT = 0.3
 NEAR_DUPLICATE = 0.85  # Jaccard of content words from which two passages say the same
 
 
-def context(embedding: Embedding, found: Iterable[FoundChunk], settings: RetrieveSettings) -> Context:
+def context(
+    embedding: Embedding, found: Iterable[FoundChunk], settings: RetrieveSettings, degradations: tuple[str, ...] = ()
+) -> Context:
     """Return the request with every passage found, best first, and the decision on each."""
-    asked = content_words(embedding.request.query)
-    candidates = [_candidate(chunk, asked) for chunk in found]
-    candidates.sort(key=lambda chunk: (-chunk.relevance, chunk.chunk_id))
-    return _context(embedding, _decided(candidates, settings), ())
+    chunks = [_found(chunk) for chunk in found]
+    return _context(embedding, _decided(embedding.request.query, chunks, settings), degradations)
 
 
-def without_store(embedding: Embedding) -> Context:
-    """Return the request with no passages, since the store could not be asked."""
-    return _context(embedding, (), (STORE_UNAVAILABLE,))
+def of_pack(
+    embedding: Embedding,
+    pack: Pack,
+    vectors: Sequence[Vector],
+    settings: RetrieveSettings,
+    degradations: tuple[str, ...] = (),
+    *,
+    source: str = DATAFORGE,
+) -> Context:
+    """Return the request with a pack: its primary passages whole and first, the others as far as they are relevant."""
+    chunks = [
+        Chunk(
+            chunk_id=passage.chunk_id,
+            document_id=passage.document_id,
+            title=passage.title,
+            text=passage.text,
+            source=source,
+            similarity=_cosine(sum(map(operator.mul, embedding.vector, vector))),
+            relevance=0.0,
+            kept=False,
+            reason="",
+            primary=passage.primary,
+        )
+        for passage, vector in zip(pack.passages, vectors, strict=True)
+    ]
+    if pack.incomplete:
+        degradations = (*degradations, PACK_INCOMPLETE)
+    decided = _decided(embedding.request.query, chunks, settings)
+    return replace(_context(embedding, decided, degradations), pack_version=pack.version)
+
+
+def without_context(embedding: Embedding, degradations: tuple[str, ...]) -> Context:
+    """Return the request with no passages, since none could be had."""
+    return _context(embedding, (), (*degradations, NO_CONTEXT))
+
+
+def texts_to_embed(pack: Pack) -> Sequence[str]:
+    """Return what is embedded for each passage, as `index` does: the title belongs to its meaning."""
+    return [f"{passage.title}\n{passage.text}" if passage.title else passage.text for passage in pack.passages]
 
 
 def without(context: Context, refused: Collection[str]) -> Context:
@@ -37,23 +90,65 @@ def without(context: Context, refused: Collection[str]) -> Context:
     chunks = tuple(
         replace(chunk, kept=False, reason=INJECTION) if chunk.chunk_id in refused else chunk for chunk in context.chunks
     )
-    return replace(context, chunks=chunks)
+    primary = any(chunk.primary and chunk.chunk_id in refused for chunk in context.chunks)
+    return replace(
+        context,
+        chunks=chunks,
+        degradations=(*context.degradations, PRIMARY_REFUSED) if primary else context.degradations,
+    )
 
 
-def relevance(similarity: float, overlap: float) -> float:
-    """Return c + 0.3 * l * (1 - c), 0 to 1, of the cosine c (its negative half is 0) and the lexical overlap l.
+def with_asker(context: Context, profile: str | None) -> Context:
+    """Return the context with who asks; None says that it could not be had."""
+    if profile is None:
+        return replace(context, degradations=(*context.degradations, PROFILE_UNAVAILABLE))
+    return replace(context, persona=profile) if profile else context
+
+
+def refusal(context: Context, at: datetime) -> Result | None:
+    """Return the end of a strict request that has no undegraded context: no model is asked for it."""
+    if not context.request.strict or not context.degradations:
+        return None
+    missing = ", ".join(context.degradations)
+    error = StrictRefused(f"only a degraded answer could be had ({missing}); ask without `strict`")
+    return Result(
+        origin=context.origin,
+        result_id=result_id(context.origin.request_id),
+        status=Status.FAILED,
+        errors=(error.report(at),),
+        degradations=context.degradations,
+        pack_version=context.pack_version,
+        risk=context.request.risk,
+        limits=context.request.limits,
+    )
+
+
+def why_without_pack(error: PipelineError | None) -> str:
+    """Return the degradation that says why a pack could not be had."""
+    if isinstance(error, PackNotFound):
+        return PACK_NOT_FOUND
+    return PACK_INVALID if isinstance(error, PackInvalid) else PACK_UNAVAILABLE
+
+
+def pauses_s(settings: DataForgeSettings) -> Iterator[float]:
+    """Yield the pauses before a pack is asked for again: 2, 4 and 8 s by default."""
+    return (settings.pack_retry_s * 2**attempt for attempt in range(settings.pack_retries))
+
+
+def patience_s(origin: Origin, at: datetime, settings: DataForgeSettings) -> float:
+    """Return how long a request may wait for its pack: what its deadline leaves beside the reserve, or half of all there is."""
+    left_s = (origin.deadline - at).total_seconds()
+    return max(left_s - settings.pack_reserve_s, left_s / 2)
+
+
+def relevance(similarity: float, lexical: float) -> float:
+    """Return c + 0.3 * l * (1 - c), 0 to 1, of the cosine c (its negative half is 0) and the lexical score l.
 
     Words in common lift a passage, so names and numbers count; their absence costs nothing, so paraphrases are found.
-    Measured with MiniLM on the demo's 49 paraphrased questions and 15 foreign ones (2026-11-21): at 0.35 it keeps 94 %
-    of the right passages and drops 73 % of the foreign questions' best; 0.7 c + 0.3 l keeps 80 % and drops 73 %.
+    docs/context.md has the measurements.
     """
-    cosine = min(1.0, max(0.0, similarity)) if math.isfinite(similarity) else 0.0
-    return min(1.0, cosine + LEXICAL_LIFT * min(1.0, max(0.0, overlap)) * (1.0 - cosine))
-
-
-def lexical_overlap(asked: frozenset[str], said: frozenset[str]) -> float:
-    """Return the share of the question's content words that are said, 0 to 1; 0 when the question has none."""
-    return len(asked & said) / len(asked) if asked else 0.0
+    cosine = max(0.0, _cosine(similarity))
+    return min(1.0, cosine + LEXICAL_LIFT * min(1.0, max(0.0, lexical)) * (1.0 - cosine))
 
 
 def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
@@ -61,43 +156,67 @@ def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
     return len(one & other) / len(one | other) if one or other else 1.0
 
 
-def _candidate(chunk: FoundChunk, asked: frozenset[str]) -> Chunk:
-    overlap = lexical_overlap(asked, content_words(chunk.title) | content_words(chunk.text))
+def _found(chunk: FoundChunk) -> Chunk:
     return Chunk(
         chunk_id=chunk.chunk_id,
         document_id=chunk.document_id,
         title=chunk.title,
         text=chunk.text,
-        source="vector_store",
-        similarity=min(1.0, max(-1.0, chunk.similarity)) if math.isfinite(chunk.similarity) else 0.0,
-        relevance=relevance(chunk.similarity, overlap),
+        source=VECTOR_STORE,
+        similarity=_cosine(chunk.similarity),
+        relevance=0.0,
         kept=False,
         reason="",
     )
 
 
-def _decided(candidates: Sequence[Chunk], settings: RetrieveSettings) -> tuple[Chunk, ...]:
-    """Decide on each candidate, best first."""
-    kept: list[tuple[Chunk, frozenset[str]]] = []
-    decided: list[Chunk] = []
-    for chunk in candidates:
-        said = content_words(chunk.text)
-        twin = next((other.chunk_id for other, words in kept if jaccard(said, words) >= NEAR_DUPLICATE), None)
-        if chunk.relevance < settings.min_relevance:
-            reason = "below_min_relevance"
-        elif twin is not None:
-            reason = f"near_duplicate_of:{twin}"
-        elif len(kept) >= settings.keep:
-            reason = "beyond_keep"
-        else:
-            reason = "relevant"
-            kept.append((chunk, said))
-        decided.append(replace(chunk, kept=reason == "relevant", reason=reason))
-    return tuple(decided)
+def _cosine(similarity: float) -> float:
+    return min(1.0, max(-1.0, similarity)) if math.isfinite(similarity) else 0.0
+
+
+def _decided(query: str, chunks: Sequence[Chunk], settings: RetrieveSettings) -> tuple[Chunk, ...]:
+    """Score every chunk and decide on it; primary ones first, then the most relevant."""
+    lexical = bm25(content_words(query), [content_counts(f"{chunk.title}\n{chunk.text}") for chunk in chunks])
+    scored = [
+        replace(chunk, relevance=relevance(chunk.similarity, score))
+        for chunk, score in zip(chunks, lexical, strict=True)
+    ]
+    primary = [chunk for chunk in scored if chunk.primary]
+    others = sorted(
+        (chunk for chunk in scored if not chunk.primary), key=lambda chunk: (-chunk.relevance, chunk.chunk_id)
+    )
+    reasons = _reasons(primary, others, settings)
+    return tuple(
+        replace(chunk, kept=reason in {RELEVANT, PRIMARY}, reason=reason)
+        for chunk, reason in zip((*primary, *others), (*(PRIMARY for _ in primary), *reasons), strict=True)
+    )
+
+
+def _reasons(primary: Sequence[Chunk], others: Sequence[Chunk], settings: RetrieveSettings) -> Sequence[str]:
+    """Choose by maximal marginal relevance: the most relevant that is least like what is kept already.
+
+    Carbonell and Goldstein (1998), with the Jaccard of content words for likeness.
+    """
+    reasons = ["below_min_relevance" if chunk.relevance < settings.min_relevance else "" for chunk in others]
+    likeness = [0.0] * len(others)
+    newest: Sequence[Chunk] = primary
+    for chosen in range(settings.keep + 1):
+        for at, chunk in enumerate(others):
+            for other in newest if not reasons[at] else ():
+                alike = jaccard(content_words(chunk.text), content_words(other.text))
+                likeness[at] = max(likeness[at], alike)
+                if alike >= NEAR_DUPLICATE:
+                    reasons[at] = f"near_duplicate_of:{other.chunk_id}"
+        waiting = [at for at, reason in enumerate(reasons) if not reason]
+        if not waiting or chosen == settings.keep:
+            break
+        best = max(
+            waiting, key=lambda at: (1 - settings.diversity) * others[at].relevance - settings.diversity * likeness[at]
+        )
+        reasons[best] = RELEVANT
+        newest = (others[best],)
+    return [reason or "beyond_keep" for reason in reasons]
 
 
 def _context(embedding: Embedding, chunks: tuple[Chunk, ...], degradations: tuple[str, ...]) -> Context:
-    request = embedding.request
-    if request.context_pack_id is not None:  # packs are DataForge's; no client of it is asked yet
-        degradations = (*degradations, PACK_UNAVAILABLE)
-    return Context(origin=embedding.origin, request=request, chunks=chunks, degradations=degradations)
+    return Context(origin=embedding.origin, request=embedding.request, chunks=chunks, degradations=degradations)

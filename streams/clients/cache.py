@@ -47,6 +47,9 @@ class LruCache:
         """Return how many entries there are."""
         return len(self._kept)
 
+    async def start(self) -> None:
+        """Nothing to open."""
+
     async def close(self) -> None:
         """Nothing to give back."""
 

@@ -33,6 +33,9 @@ class RedisCache:
             retry=Retry(NoBackoff(), 0),
         )
 
+    async def start(self) -> None:
+        """Do nothing: the first request connects, and a Redis that is down stops no worker."""
+
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()

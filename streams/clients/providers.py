@@ -1,14 +1,19 @@
 """From settings to clients: which class stands behind a name is known here and nowhere else."""
 
 import os
+import time
 from pathlib import Path
 from typing import Protocol
 
 from streams.clients.batching import BatchedEncoder, EmbeddingModel
+from streams.clients.cache import ByteCache, LruCache
 from streams.clients.hashing import Hashing
 from streams.errors import SettingsInvalid
-from streams.ports import ChunkStore, Encoder, FeedbackSink, Gate
-from streams.settings import DataForgeSettings, EmbedSettings, Settings, StoreSettings
+from streams.packs import PackSource
+from streams.ports import ChunkStore, Encoder, FeedbackSink, Gate, Profiles
+from streams.settings import DataForgeSettings, EmbedSettings, ProfileSettings, Settings, StoreSettings
+
+MIB = 1024 * 1024
 
 
 class Lifecycle(Protocol):
@@ -35,6 +40,18 @@ class OwnedGate(Gate, Lifecycle, Protocol):
 
 class OwnedSink(FeedbackSink, Lifecycle, Protocol):
     """A receiver of feedback and its life."""
+
+
+class OwnedPacks(PackSource, Lifecycle, Protocol):
+    """A source of packs and its life."""
+
+
+class OwnedProfiles(Profiles, Lifecycle, Protocol):
+    """Profiles and their life."""
+
+
+class OwnedCache(ByteCache, Lifecycle, Protocol):
+    """A cache and its life."""
 
 
 def encoder_of(settings: EmbedSettings, cache_dir: Path) -> OwnedEncoder:
@@ -77,6 +94,41 @@ def sink_of(settings: DataForgeSettings) -> OwnedSink | None:
     from streams.clients.dataforge import DataForge  # noqa: PLC0415 - loaded only where it is used
 
     return DataForge(settings)
+
+
+def packs_of(settings: DataForgeSettings) -> OwnedPacks | None:
+    """Packs of DataForge when the settings say where it is. Raises SettingsInvalid."""
+    if not settings.url:
+        return None
+    from streams.clients.dataforge_packs import DataForgePacks  # noqa: PLC0415 - loaded only where it is used
+
+    return DataForgePacks(settings)
+
+
+def pack_cache_of(settings: Settings) -> OwnedCache:
+    """The cache of packs that all workers share when a Redis is named, else one of this process."""
+    dataforge, most_bytes = settings.dataforge, int(settings.dataforge.pack_mb * MIB)
+    if not settings.redis.url:
+        entries = 2 * dataforge.packs  # beside each pack lies where it is
+        return LruCache(most_entries=entries, most_bytes=int(dataforge.packs_mb * MIB), time=time.monotonic)
+    from streams.clients.cache_redis import RedisCache  # noqa: PLC0415 - loaded only where it is used
+
+    return RedisCache(
+        settings.redis.url,
+        prefix=f"forgestream:{settings.kafka.topic_prefix}",
+        timeout_s=settings.redis.timeout_s,
+        most_bytes=most_bytes,
+        time=time.monotonic,
+    )
+
+
+def profiles_of(settings: ProfileSettings) -> OwnedProfiles | None:
+    """Who looks profiles up when the settings say where. Raises SettingsInvalid."""
+    if not settings.url:
+        return None
+    from streams.clients.profiles import HttpProfiles  # noqa: PLC0415 - loaded only where it is used
+
+    return HttpProfiles(settings)
 
 
 def gate_of(settings: Settings) -> OwnedGate:

@@ -335,3 +335,30 @@ async def test_a_topic_that_is_not_there_yet_is_one_sentence(kafka: str, namespa
     assert (tailed.returncode, produced.returncode) == (2, 1)
     assert f"there is no topic {namespace}results" in tailed.stderr
     assert "start a worker first" in produced.stderr
+
+
+async def test_documents_are_ingested_under_ids_that_stay_and_taken_out_again(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "whale.md").write_text("# The Whale\n\nWhite.", encoding="utf-8")
+    (tmp_path / "tides.html").write_text("<title>Tides</title><p>They rise.", encoding="utf-8")
+
+    first = shell.lines("ingest", str(tmp_path))
+    again = shell.lines("ingest", str(tmp_path / "whale.md"), f"{tmp_path}/*.html")
+    (tmp_path / "whale.md").unlink()
+    deleted = shell.lines("ingest", "--delete", str(tmp_path / "whale.md"))
+
+    assert sorted(line["title"] for line in first) == ["The Whale", "Tides"]
+    assert {line["document_id"] for line in first} == {line["document_id"] for line in again}
+    found = shell.lines("tail", "knowledge", "--from", "beginning", "--no-follow")
+    assert len(found) == 5
+    assert found[-1]["record"] is None or any(line["record"] is None for line in found)
+    assert deleted[0]["document_id"] in {line["document_id"] for line in first}
+
+
+async def test_a_document_nobody_indexes_in_time_is_said(shell: Shell, tmp_path: Path) -> None:
+    await provision([plan_of(shell.topics.invalidations, shell.settings.kafka)], shell.settings.kafka)
+    (tmp_path / "whale.txt").write_text("White.", encoding="utf-8")
+
+    done = shell.run("ingest", str(tmp_path), "--wait", "--within", "1")
+
+    assert done.returncode == 1
+    assert "1 of 1 documents were not indexed within 1 s; is a worker running?" in done.stderr

@@ -12,7 +12,7 @@ from streams.clients.dataforge import DataForge
 from streams.clients.retry_after import retry_after_s
 from streams.errors import DataForgeRefused, DataForgeUnavailable, SettingsInvalid
 from streams.settings import DataForgeSettings
-from tests.fakes.dataforge import API_KEY, Fault, LoopbackDataForge, loopback_dataforge
+from tests.loopback.dataforge import API_KEY, Fault, LoopbackDataForge, loopback_dataforge
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FEEDBACK = Feedback(

@@ -94,6 +94,9 @@ class FakeApp:
 
         return declare
 
+    def task(self, run: object) -> None:
+        """Take what would run beside the stages."""
+
     def owned_table(self, name: str, record: type[V], initial: Callable[[str], V]) -> FakeTable[V]:
         table = self.tables[name] = FakeTable(initial)
         return table

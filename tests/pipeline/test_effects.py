@@ -12,9 +12,9 @@ from streams.clients.models.echo import Echo
 from streams.errors import ProviderUnavailable
 from streams.settings import DataForgeSettings
 from tests.clock import FixedClock
-from tests.fakes.dataforge import API_KEY, LoopbackDataForge, loopback_dataforge
 from tests.fakes.model import STOP, ScriptedModel
 from tests.fakes.provider import LoopbackProvider, loopback_provider, remote_model
+from tests.loopback.dataforge import API_KEY, LoopbackDataForge, loopback_dataforge
 from tests.pipeline.killing import Assassin
 from tests.pipeline.world import SETTINGS, a_question, outside
 from topology.memory import MemoryPipeline

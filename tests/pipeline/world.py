@@ -1,6 +1,7 @@
 """What surrounds the pipeline in these tests, and how its behaviour is watched: in memory and on a real broker alike."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -9,11 +10,13 @@ from typing import Any, Protocol, TypeVar
 
 from schemas.records import KnowledgeDocument, Origin, TextQuery
 from streams.clients.answers import answers_of
+from streams.clients.cache import ByteCache, LruCache
 from streams.clients.hashing import Hashing
 from streams.clients.memory_gate import MemoryGate
 from streams.clients.memory_store import MemoryStore
 from streams.errors import PipelineError
 from streams.lanes import Received
+from streams.packs import Pack, PackSource
 from streams.ports import (
     Ask,
     ChunkStore,
@@ -25,6 +28,7 @@ from streams.ports import (
     Model,
     ModelSpec,
     Piece,
+    Profiles,
     Tokenizer,
     Vector,
 )
@@ -129,6 +133,10 @@ def outside(
     encoder: Encoder | None = None,
     store: ChunkStore | None = None,
     sink: FeedbackSink | None = None,
+    packs: PackSource | None = None,
+    pack_cache: ByteCache | None = None,
+    static_packs: Mapping[str, Pack] | None = None,
+    profiles: Profiles | None = None,
     recognizer: Recognizer | None = None,
     engines: Sequence[SpeechEngine] = (),
     gate: Gate | None = None,
@@ -141,6 +149,11 @@ def outside(
         models=models,
         tokenizer=models[0].tokenizer,
         window_tokens=min(model.spec.context_tokens for model in models),
+        packs=packs,
+        pack_cache=pack_cache or LruCache(most_entries=100, most_bytes=10_000_000, time=time.monotonic),
+        invalidations={},
+        static_packs=static_packs or {},
+        profiles=profiles,
         feedback_sink=sink,
         decoder=PlainDecoder(),
         recognizer=recognizer or ReadingRecognizer(),

@@ -19,6 +19,7 @@ from agents.route import agent as route
 from agents.watch import agent as watch
 from schemas.records import CircuitState, Command, CommandAction, KnowledgeDocument, Origin, Ranking, Status, Turn
 from streams.clients.answers import answers_of
+from streams.clients.cache import LruCache
 from streams.clients.memory_gate import MemoryGate
 from streams.errors import (
     DataForgeRefused,
@@ -70,13 +71,20 @@ def attach_retrieve(app: FakeApp, store: ScriptedStore, clock: FixedClock, *open
         app.app,
         reads=TOPICS.embeddings,
         writes=TOPICS.contexts,
+        results=TOPICS.results,
         outcomes=TOPICS.outcomes,
+        packs=None,
+        pack_cache=LruCache(most_entries=1, most_bytes=1, time=lambda: 0.0),
+        invalidations={},
+        static_packs={},
         store=store,
+        profiles=None,
         circuits=circuits,
         clock=clock,
         encoder=LetterEncoder(),
         attacks={},
         settings=SETTINGS.retrieve,
+        dataforge=SETTINGS.dataforge,
         screening=SETTINGS.screen,
     )
 
@@ -183,7 +191,7 @@ async def test_retrieve_goes_on_degraded_when_the_store_is_down(app: FakeApp, cl
 
     await app.put(TOPICS.embeddings, an_embedding())
 
-    assert app.of(TOPICS.contexts)[0].degradations == ("vector_store_unavailable",)
+    assert app.of(TOPICS.contexts)[0].degradations == ("vector_store_unavailable", "no_context")
     assert [(o.ok, o.error_code) for o in app.of(TOPICS.outcomes)] == [(False, "store_unavailable")]
 
 
@@ -193,7 +201,7 @@ async def test_retrieve_leaves_a_store_with_an_open_circuit_alone(app: FakeApp, 
 
     await app.put(TOPICS.embeddings, an_embedding())
 
-    assert app.of(TOPICS.contexts)[0].degradations == ("vector_store_unavailable",)
+    assert app.of(TOPICS.contexts)[0].degradations == ("vector_store_unavailable", "no_context")
     assert (store.tenants, app.of(TOPICS.outcomes)) == ([], [])
 
 

@@ -17,6 +17,7 @@ from streams.producer import LibrdkafkaProducer
 from streams.settings import (
     DataForgeSettings,
     KafkaSettings,
+    ProfileSettings,
     RedisSettings,
     RegistrySettings,
     Settings,
@@ -169,6 +170,7 @@ async def _namespace(
             champions=learned.champions,
             circuits=learned.circuits,
             attacks={},  # questions that were admitted then are not refused for what was learned since
+            invalidations={},
         )
         schemas = await open_schemas(own.registry, topics)
         await provision([_kept(plan_of(topic, own.kafka)) for topic in topics], own.kafka)
@@ -198,6 +200,7 @@ def isolated(settings: Settings, order: Order, prefix: str) -> Settings:
         registry=RegistrySettings(),
         store=store,
         dataforge=DataForgeSettings(),
+        profile=ProfileSettings(),
         redis=RedisSettings(),  # what a replay asks counts against nobody's limits
         cache=replace(settings.cache, exact="off", semantic="off"),  # every question is asked, as often as it was
         route=replace(settings.route, hedge_share=0.0),  # who is quicker today must decide nothing

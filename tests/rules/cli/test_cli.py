@@ -15,6 +15,7 @@ COMMANDS = (
     "worker",
     "demo",
     "produce",
+    "ingest",
     "tail",
     "topology",
     "topics",
@@ -208,3 +209,52 @@ def test_a_server_that_does_not_answer_is_one_sentence() -> None:
     assert shown.exit_code == 1
     assert "the connection failed" in shown.stderr
     assert len(shown.stderr.strip().splitlines()) == 1
+
+
+def test_ingest_reads_and_checks_without_a_broker_and_names_what_it_cannot_read(tmp_path: Path) -> None:
+    (tmp_path / "whale.md").write_text("# The Whale\n\nWhite.", encoding="utf-8")
+    (tmp_path / "empty.txt").write_text("", encoding="utf-8")
+    (tmp_path / "odd.bin").write_bytes(b"\x00\xff")
+
+    shown = forgestream("ingest", str(tmp_path), str(tmp_path / "odd.bin"), "--dry-run")
+
+    assert shown.exit_code == 1
+    assert "The Whale" in shown.stdout
+    assert "empty.txt is empty" in shown.stderr
+    assert "odd.bin is not text in UTF-8; convert it" in shown.stderr
+    assert "1 of 3 documents read, nothing was sent" in shown.stderr
+
+
+def test_ingest_reads_standard_input_and_prints_json() -> None:
+    shown = forgestream("ingest", "-", "--id", "d-1", "--title", "Two words", "--dry-run", "--json", given="Some text.")
+
+    assert shown.exit_code == 0
+    assert json.loads(shown.stdout) == {
+        "document_id": "d-1",
+        "title": "Two words",
+        "source": "-",
+        "characters": 10,
+        "deleted": False,
+    }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-"],
+        ["-", "x.md", "--id", "d"],
+        ["no-such-file.md"],
+        ["tests", "--id", "d"],
+        ["x", "--type", "text/rtf"],
+        ["x", "--domain", "cooking"],
+    ],
+)
+def test_ingest_used_wrongly_is_exit_code_2(
+    arguments: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tests").mkdir()
+    for name in ("a.md", "b.md"):
+        (tmp_path / "tests" / name).write_text("x", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    assert forgestream("ingest", *arguments).exit_code == 2

@@ -1,17 +1,20 @@
 """Which passages go into the prompt, and what cannot be smuggled into it."""
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.compose import adapters, rules
-from schemas.records import Chunk, Domain, Task
+from schemas.records import Chunk, Domain, Task, Turn
+from streams.clients.models.registry import models_of
 from streams.errors import RequestInvalid
-from streams.settings import ComposeSettings
+from streams.ports import Tokenizer
+from streams.settings import ComposeSettings, RouteSettings
 from tests.fakes.tokenizer import WordsTokenizer
-from tests.given import a_chunk, a_context, a_request, an_origin
+from tests.given import NOON, a_chunk, a_context, a_request, an_origin
 
 TOKENIZER = WordsTokenizer()
 BARE = rules.prompt(a_context(), TOKENIZER, 10_000).tokens
@@ -58,10 +61,10 @@ def test_a_question_that_alone_is_over_the_budget_is_refused() -> None:
 
 
 def test_the_budget_leaves_room_for_the_answer_in_the_window() -> None:
-    settings = ComposeSettings(budget_tokens=8000)
+    composing = ComposeSettings(budget_tokens=8000)
 
-    assert rules.budget(a_request(max_tokens=100), 100_000, settings) == 8000
-    assert rules.budget(a_request(max_tokens=100), 2048, settings) == 2048 - 100 - rules.TEMPLATE_TOKENS
+    assert rules.budget(a_request(max_tokens=100), 100_000, composing) == 8000
+    assert rules.budget(a_request(max_tokens=100), 2048, composing) == 2048 - 100 - rules.TEMPLATE_TOKENS
 
 
 @given(
@@ -84,6 +87,91 @@ def test_never_over_budget_never_empty_while_something_fits_best_first_and_whole
     assert set(kept(prompt.chunks)) <= set(fits)
     assert all(chunk.text in prompt.user for chunk in prompt.chunks if chunk.kept)
     assert [chunk.chunk_id for chunk in prompt.chunks] == [chunk.chunk_id for chunk in given_chunks]
+
+
+@cache
+def real_tokenizer() -> Tokenizer:
+    return models_of(RouteSettings(models="smollm2"))[0].tokenizer
+
+
+def turns(*words: int) -> tuple[Turn, ...]:
+    return tuple(
+        Turn(request_id=f"r{at}", query=f"q{at}", answer="w " * count, at=NOON) for at, count in enumerate(words)
+    )
+
+
+def test_a_prompt_shows_who_asks_and_what_was_said_before_and_is_of_another_version() -> None:
+    request = replace(a_request(), history=turns(2, 3))
+    context = replace(a_context(a_chunk(), request=request), persona="A teacher of literature.")
+
+    prompt = rules.prompt(context, TOKENIZER, 1000)
+
+    assert prompt.turns == 2
+    assert prompt.user.index("A teacher") < prompt.user.index("Asked: q0") < prompt.user.index("Asked: q1")
+    assert prompt.user.index("Asked: q1") < prompt.user.index("Who wrote Frankenstein?")
+    assert prompt.prompt_version == "literary/1+conversation+reader"
+
+
+def test_where_not_everything_fits_the_first_passage_goes_before_the_newest_turn_and_that_before_the_rest() -> None:
+    context = a_context(*chunks(20, 20), request=replace(a_request(), history=turns(500, 20)))
+
+    shown = [rules.prompt(context, TOKENIZER, BARE + room) for room in (0, 30, 65, 95, 5000)]
+
+    assert [(kept(prompt.chunks), prompt.turns) for prompt in shown] == [
+        ([], 0),
+        (["d0#0"], 0),
+        (["d0#0"], 1),
+        (["d0#0", "d1#0"], 1),
+        (["d0#0", "d1#0"], 2),
+    ]
+
+
+def test_all_primary_passages_go_before_everything_else() -> None:
+    first, second, other = chunks(30, 30, 1)
+    context = a_context(replace(first, primary=True), replace(second, primary=True), other)
+    request = replace(a_request(), history=turns(1))
+
+    prompt = rules.prompt(replace(context, request=request), TOKENIZER, BARE + 70)
+
+    assert kept(prompt.chunks)[:2] == ["d0#0", "d1#0"]
+
+
+def test_a_primary_passage_that_does_not_fit_whole_is_left_out_and_the_answer_marked() -> None:
+    large, small = chunks(500, 5)
+
+    prompt = rules.prompt(a_context(replace(large, primary=True), small), TOKENIZER, BARE + 50)
+
+    assert kept(prompt.chunks) == ["d1#0"]
+    assert prompt.degradations == ("context_pack_primary_over_budget",)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.text(max_size=300), max_size=4),
+    st.lists(st.text(max_size=200), max_size=4),
+    st.text(max_size=100),
+    st.integers(0, 400),
+)
+def test_the_budget_is_exact_for_the_tokenizer_of_a_model(
+    passages: list[str], answers: list[str], persona: str, room: int
+) -> None:
+    """Never over, never empty while something fits, with the byte-level BPE of SmolLM2 and whatever characters."""
+    counter = real_tokenizer()
+    history = tuple(Turn(request_id=str(at), query="q", answer=text, at=NOON) for at, text in enumerate(answers))
+    given_chunks = [a_chunk(text, chunk_id=f"d{at}#0", title="t") for at, text in enumerate(passages)]
+    bare = rules.prompt(a_context(), counter, 10_000).tokens
+    request = replace(a_request(), history=history)
+
+    prompt = rules.prompt(replace(a_context(*given_chunks, request=request), persona=persona), counter, bare + room)
+
+    fits = [
+        chunk.chunk_id
+        for chunk in given_chunks
+        if rules.prompt(a_context(chunk), counter, 10_000).tokens <= bare + room
+    ]
+    assert prompt.tokens == counter.count(prompt.system) + counter.count(prompt.user) <= bare + room
+    assert kept(prompt.chunks)[:1] == fits[:1]
+    assert all(turn.answer in prompt.user for turn in history[len(history) - prompt.turns :])
 
 
 @given(st.text(), st.text(max_size=200), st.text(min_size=1, max_size=20))

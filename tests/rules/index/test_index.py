@@ -89,8 +89,8 @@ def test_a_chunk_carries_what_is_known_of_its_document() -> None:
 
 
 def test_the_title_is_part_of_what_is_embedded() -> None:
-    assert rules.texts_to_embed(a_document("x"), ["x", "y"]) == ["Title\nx", "Title\ny"]
-    assert rules.texts_to_embed(dataclasses.replace(a_document("x"), title=""), ["x"]) == ["x"]
+    assert rules.texts_to_embed(rules.passages(a_document("x"), SETTINGS)) == ["Title\nx"]
+    assert rules.texts_to_embed(rules.passages(dataclasses.replace(a_document("x"), title=""), SETTINGS)) == ["x"]
 
 
 @pytest.mark.parametrize("text", ["", " \n\n ", "\t"])
@@ -101,7 +101,51 @@ def test_an_empty_document_has_no_passages(text: str) -> None:
 def test_markup_is_no_part_of_a_passage() -> None:
     document = a_document("<h1>Tides</h1><p>They rise &amp; fall.</p>", media_type="text/html")
 
-    assert rules.passages(document, SETTINGS) == ("Tides\n\n\n\nThey rise & fall.",)
+    assert rules.passages(document, SETTINGS) == (rules.Part("Title > Tides", "They rise & fall."),)
+
+
+@pytest.mark.parametrize("media_type", ["text/markdown", "text/html"])
+def test_no_passage_goes_beyond_a_heading_and_each_knows_those_it_stands_under(media_type: str) -> None:
+    text = "Before.\n\n# Title\n\n## Tides\n\nThey rise.\n\n### Spring *tides*\n\nHigh.\n\n## Moon\n\nFar."
+    if media_type == "text/html":
+        text = (
+            "<p>Before.</p><h1>Title</h1><h2>Tides</h2><p>They rise.</p><h3>Spring <em>tides</em></h3>High."
+            "<h2>Moon</h2><p>Far."
+        )
+
+    assert [(part.title, part.text) for part in rules.passages(a_document(text, media_type=media_type), SETTINGS)] == [
+        ("Title", "Before."),
+        ("Title > Tides", "They rise."),
+        ("Title > Tides > Spring tides", "High."),
+        ("Title > Moon", "Far."),
+    ]
+
+
+def test_code_is_no_heading_and_an_underlined_line_is_one() -> None:
+    text = "Setup\n=====\n```sh\n# not a heading\n```\n~~~\n# nor this\n```\n~~~\n- a list\n---\nEnd."
+
+    (part,) = rules.passages(a_document(text, media_type="text/markdown"), IndexSettings())
+
+    assert part.title == "Title > Setup"
+    assert "# not a heading" in part.text
+    assert part.text.endswith("- a list\n---\nEnd.")
+
+
+@pytest.mark.parametrize(
+    ("media_type", "text"),
+    [("text/markdown", "# Only\n\n## Headings"), ("text/html", "<h1>Only</h1><h2>Headings</h2>")],
+)
+def test_a_document_of_headings_alone_is_found_by_them(media_type: str, text: str) -> None:
+    assert "Headings" in rules.passages(a_document(text, media_type=media_type), SETTINGS)[0].text
+
+
+@given(st.text(st.sampled_from("<h1>/2#=-` \nab"), max_size=80), st.sampled_from(rules.MEDIA_TYPES))
+def test_any_document_has_passages_within_the_limit(text: str, media_type: str) -> None:
+    parts = rules.passages(a_document(text, media_type=media_type), SETTINGS)
+
+    assert all(1 <= len(part.text) <= 50 for part in parts)
+    if media_type == "text/plain":
+        assert "".join("".join(part.text for part in parts).split()) == "".join(text.split())
 
 
 @pytest.mark.parametrize(

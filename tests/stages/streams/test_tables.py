@@ -9,6 +9,7 @@ from schemas.records import CircuitState, TextQuery
 from streams.emit import Emit
 from streams.errors import ProviderUnavailable
 from streams.lanes import TopicPartition
+from streams.partitions import partition
 from streams.tables import OwnedTable
 from tests.fakes.received import FakeReceived
 from tests.given import NOON
@@ -107,3 +108,26 @@ async def test_nobody_writes_a_table_outside_of_a_stage() -> None:
 
     assert table.get("model") is None
     assert list(table.items()) == []
+
+
+async def test_rows_that_are_over_are_forgotten_one_look_at_a_time_each_by_its_own_partition() -> None:
+    bench = await a_bench()
+    table, stored = a_table(bench)
+    rows = [f"model-{number}" for number in range(20)]
+    here = {row for row in rows if partition(row.encode(), 2) == 0}
+    looks: list[int] = []
+
+    def handler(record: TextQuery, emit: Emit) -> None:
+        if not looks:
+            for row in rows:
+                table.update(row, failed)
+        before = len(stored)
+        table.sweep(lambda state: state.failures == 1, 2)
+        looks.append(before - len(stored))
+
+    bench.stage(handler)
+
+    await bench.put(*(bench.text(number) for number in range(25)))
+
+    assert max(looks) == 1
+    assert {key.decode() for key in stored} == set(rows) - here

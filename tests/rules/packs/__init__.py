@@ -1,0 +1,1 @@
+"""What is taken of a pack, and which packs are current."""
