@@ -19,6 +19,7 @@ Schema = dict[str, Any]
 PUBLISHED: tuple[type, ...] = (
     records.TextQuery,
     records.Proposal,
+    records.Rating,
     records.AudioChunk,
     records.Transcript,
     records.KnowledgeDocument,
@@ -41,6 +42,7 @@ PUBLISHED: tuple[type, ...] = (
     records.Feedback,
     records.SpeechRequest,
     records.SpeechChunk,
+    records.SpokenTurn,
     records.Ranking,
     records.CircuitState,
     records.Session,

@@ -1,8 +1,10 @@
 """Identifiers of records."""
 
+import hashlib
 import uuid
 
 RANDOM_BYTES = 10
+_ID_LETTERS = 32
 _NOT_VERSION = ~(0xF << 76)
 _NOT_VARIANT = ~(0x3 << 62)
 
@@ -25,3 +27,8 @@ def uuid7(ms: int, random_bytes: bytes) -> str:
 def result_id(request_id: str) -> str:
     """Return the id of the terminal result of a request: the same for every delivery."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, request_id))
+
+
+def embedding_id(model: str, text: str) -> str:
+    """Return the id of the vector `model` gives `text`: 128 bits of the SHA-256 of both."""
+    return hashlib.sha256(f"{model}\0{text}".encode()).hexdigest()[:_ID_LETTERS]

@@ -201,9 +201,23 @@ class Proposal:
     nodes: Annotated[tuple[str, ...], "JSON objects, one per extracted node"] = ()
     edges: Annotated[tuple[str, ...], "JSON objects, one per extracted edge"] = ()
     confidence: Annotated[float, "How sure the source is, 0 to 1"]
-    model: Annotated[str | None, "Model that extracted the facts"] = None
+    model: Annotated[str | None, "Model that wrote, heard or extracted this"] = None
     provider: Annotated[str | None, "Provider of that model"] = None
     metadata: Annotated[Mapping[str, str], "Anything else, for the receiver"]
+    source: Annotated[str, "Where it comes from: producer, transcript or answer"] = "producer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rating:
+    """Topic `ratings`: what a person thinks of an answer. It may come before its answer, or again."""
+
+    origin: Annotated[Origin, "Of the request that was answered, exactly as its result has it"]
+    rating_id: Annotated[str, "Stable id; a repeated rating has the same one, a change of mind another"]
+    score: Annotated[float | None, "0 (useless) to 1 (just right); none with nothing but a correction"] = None
+    correction: Annotated[str | None, "What the answer should have been, at most 20,000 characters"] = None
+    comment: Annotated[str, "Why, in the person's own words", AtMost(5_000)] = ""
+    rated_by: Annotated[str | None, "Person, as the tenant names them"] = None
+    at: Annotated[datetime, "When it was given"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -439,6 +453,7 @@ class RouteDecision:
     chain: Annotated[tuple[str, ...], "Models in the order they would have been tried"]
     propensity: Annotated[float, "Probability with which the first of the chain came to be the first, 0 to 1"] = 1.0
     cost_estimate_usd: Annotated[float, "Price of the call, should the model write all it may"] = 0.0
+    tier: Annotated[str, "Class of the model, as its catalogue has it; empty before there was this field"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -631,11 +646,13 @@ class Result:
     tokens_per_s: Annotated[float, "Speed of the model after its first token; 0 when everything came at once"] = 0.0
     reused: Annotated[Reuse | None, "Where the answer comes from when no model was asked"] = None
     left_out: Annotated[tuple[Source, ...], "Passages looked at and not used, and why"] = ()
+    query: Annotated[str, "What was asked, as admitted; empty when it never came that far"] = ""
+    context_pack_id: Annotated[str | None, "DataForge context pack that was asked for"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feedback:
-    """Topic `feedback`, key pack or request: what DataForge learns from an answer."""
+    """Topic `feedback`, key pack or request: what DataForge learns from an answer, judged or rated by a person."""
 
     origin: Annotated[Origin, "Who asked"]
     feedback_id: Annotated[str, "Stable; DataForge is idempotent on it"]
@@ -652,6 +669,12 @@ class Feedback:
     scores: Annotated[tuple[Score, ...], "Five scores"]
     tokens_used: Annotated[int, "Prompt and answer"]
     latency_ms: Annotated[float, "Model call"]
+    prompt_version: Annotated[str | None, "Version of the template"] = None
+    evaluator: Annotated[str | None, "Judge and its version"] = None
+    decision: Annotated[RouteDecision | None, "Why this model"] = None
+    degradations: Annotated[tuple[str, ...], "What could not be had"] = ()
+    error: Annotated[str | None, "Why the answer was not shown; none when it was"] = None
+    rating: Annotated[Rating | None, "What a person thinks of the answer; none: what the judge thinks"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -662,6 +685,16 @@ class SpeechRequest:
     text: Annotated[str, "What to say"]
     turn: Annotated[int, "Turn of the conversation; a newer turn silences an older one"] = 0
     voice: Annotated[str | None, "Voice; the setting when absent"] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpokenTurn:
+    """Table `turns`, key session_id: the newest turn of a conversation that began to be spoken."""
+
+    session_id: Annotated[str, "Conversation"]
+    turn: Annotated[int, "Older turns are silent for ever"] = -1
+    as_of: Annotated[datetime, "When it was asked for"]
+    counted: Annotated[Mapping[str, int], "`topic-partition` -> last source offset counted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -789,6 +822,7 @@ class SophiaProposal:
     embedding_model: Annotated[str, "Embedding model"]
     vector: Annotated[tuple[float, ...], "Unit length"]
     metadata: Annotated[Mapping[str, str], "Anything else"]
+    provenance: Annotated[tuple[str, ...], "`name=value`: where text, facts and confidence come from"] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from streams.engine import Engine, Runtime
 from streams.errors import WorkerStalled
 from streams.guard import Input, Stage
 from streams.recovery import Recovery
+from streams.retry import Pauses
 from streams.settings import KafkaSettings, Settings
 from streams.tables import ChangelogTable, OwnedTable, Row
 from streams.topic import Topic
@@ -66,14 +67,15 @@ class App(faust.App):
         ordered: bool = True,
         aside: bool = False,
         patient: bool = False,
+        pauses: Pauses | None = None,
         tombstone: Tombstone | None = None,
     ) -> Callable[[Handler[R]], Handler[R]]:
         """Declare a Faust agent that is given one record of `reads` after the other, in order per key.
 
         A plain function is run at once and costs no task; a coroutine function may wait, and up to `in_flight` of them wait at the same
         time per partition. `ordered=False` begins records of one key side by side, in the order of the partition. `patient` stages try
-        transient errors again for ever. `tombstone` takes the key of a null value. A stage `aside` of
-        the way to the answer ends no request when it fails or is late.
+        transient errors again for ever, after `pauses` of their own when they have some. `tombstone` takes the key of a null value. A
+        stage `aside` of the way to the answer ends no request when it fails or is late.
         """
 
         def declare(handler: Handler[R]) -> Handler[R]:
@@ -85,6 +87,7 @@ class App(faust.App):
                     tombstone=tombstone,
                     waits=iscoroutinefunction(handler) or iscoroutinefunction(tombstone),
                     patient=patient,
+                    pauses=pauses,
                     in_flight=in_flight or self.engine.settings.engine.in_flight,
                     in_flight_mb=in_flight_mb,
                     ordered=ordered,

@@ -12,6 +12,7 @@ from streams.partitions import partition
 VECTOR_STORE = "vector_store"  # dependencies that are not models; a model's is its name
 DATAFORGE = "dataforge"
 PROFILES = "profiles"
+SOPHIA = "sophia"
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 

@@ -6,6 +6,9 @@ PipelineError
 │   ├── StoreUnavailable          the vector store did not answer
 │   ├── DataForgeUnavailable      DataForge did not answer
 │   ├── ProfileUnavailable        nobody says who asks
+│   ├── SophiaUnavailable         Sophia did not answer
+│   ├── AnswerPending             what was rated has no result yet
+│   ├── HistoryUnavailable        the broker did not show a result of the past
 │   ├── SpeechUnavailable         a speech model or engine did not answer
 │   └── SchemaNotLoaded           the writer's schema is not here yet
 ├── Permanent                     a dead letter at once
@@ -24,6 +27,8 @@ PipelineError
 │   ├── DataForgeRefused          DataForge rejected a call
 │   │   ├── PackNotFound          it has no such pack
 │   │   └── PackInvalid           what it has is no pack
+│   ├── SophiaRefused             Sophia rejected a proposal
+│   ├── AnswerUnknown             what was rated has no result
 │   ├── NoProviderLeft            every model of the chain failed or is excluded
 │   └── HandlerFailed             a bug: an exception outside this taxonomy
 ├── AnswerRefused                 there is an answer, but the result does not show it; reported, never raised
@@ -112,6 +117,24 @@ class ProfileUnavailable(Transient):
 
     code = "profile_unavailable"
     severity = Severity.WARNING
+
+
+class SophiaUnavailable(Transient):
+    """Sophia did not answer; proposals wait on their topic. Operator: runbook `sophia-down`."""
+
+    code = "sophia_unavailable"
+
+
+class AnswerPending(Transient):
+    """A rating came before the result of its request; it waits until the deadline of that request has passed."""
+
+    code = "answer_pending"
+
+
+class HistoryUnavailable(Transient):
+    """The broker did not show the results of the past. Operator: runbook `lag-grows`."""
+
+    code = "history_unavailable"
 
 
 class SpeechUnavailable(Transient):
@@ -254,6 +277,18 @@ class PackInvalid(DataForgeRefused):
 
     code = "pack_invalid"
     severity = Severity.WARNING
+
+
+class SophiaRefused(Permanent):
+    """Sophia rejected a proposal (4xx, or not `accepted`). Operator: the answer is in the dead letter; mend token or version, redrive."""
+
+    code = "sophia_refused"
+
+
+class AnswerUnknown(Permanent):
+    """A rating names a request that has no result, or another conversation than its own. Operator: mend the producer, redrive."""
+
+    code = "answer_unknown"
 
 
 class NoProviderLeft(Permanent):

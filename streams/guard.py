@@ -25,7 +25,7 @@ from streams.errors import (
 )
 from streams.lanes import Slot
 from streams.outbox import Outbox
-from streams.retry import pause_s
+from streams.retry import Pauses, pause_s
 from streams.scope import Scope, current
 from streams.topic import Topic
 from streams.tracing import TRACEPARENT, header, root_traceparent
@@ -70,6 +70,7 @@ class Stage:
     in_flight: int
     in_flight_mb: float | None = None  # of one partition; the engine's setting when absent
     ordered: bool = True
+    pauses: Pauses | None = None  # between tries; the engine's setting when absent
 
 
 class Guard:
@@ -220,7 +221,7 @@ class Guard:
         if not error.retryable or (attempts >= settings.retry_attempts and not self._stage.patient):
             return False
         wished = error.retry_after_s if isinstance(error, Transient) else None
-        pause = pause_s(attempts, settings, chance=self._engine.chance(), wished_s=wished)
+        pause = pause_s(attempts, self._stage.pauses or settings, chance=self._engine.chance(), wished_s=wished)
         left = self._seconds_left(scope)
         if left is not None and pause >= left:
             return False

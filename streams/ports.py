@@ -1,11 +1,12 @@
 """What stages ask of the outside: protocols and the values they exchange. `streams.clients` implements them; tests fake them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from schemas.records import Chunk, Domain, Effect, Feedback, Origin, RateLimit, Turn
+from schemas.records import Chunk, Domain, Effect, Feedback, Origin, RateLimit, Result, SophiaProposal, Turn
+from streams.errors import PipelineError
 
 Vector = tuple[float, ...]
 
@@ -72,6 +73,20 @@ class ChunkStore(Protocol):
 
     async def search(self, vector: Vector, *, limit: int, tenant: str) -> Sequence[FoundChunk]:
         """Return the nearest chunks of the tenant, nearest first. Raises StoreUnavailable."""
+
+
+class RebuildableStore(ChunkStore, Protocol):
+    """A vector store that can be filled anew."""
+
+    async def replace_all(self, documents: Mapping[str, Sequence[StoredChunk]]) -> int:
+        """Replace many documents, written out together; return how many chunks the store confirmed, which is all of them.
+
+        Raises:
+            StoreUnavailable: it did not confirm everything in time; what it has of it does no harm.
+        """
+
+    async def documents(self) -> Collection[str]:
+        """Return the ids of all documents in it. Raises StoreUnavailable."""
 
 
 class Tokenizer(Protocol):
@@ -153,13 +168,28 @@ class Model(Protocol):
 class FeedbackSink(Protocol):
     """Whoever learns from answers: DataForge."""
 
-    async def deliver(self, feedback: Feedback) -> None:
-        """Deliver once, idempotent on `feedback_id`.
+    async def deliver(self, batch: Sequence[Feedback]) -> Sequence[PipelineError | None]:
+        """Deliver some records, idempotent on `feedback_id`; return what became of each.
 
-        Raises:
-            DataForgeUnavailable: try later.
-            DataForgeRefused: never will be taken.
+        None: it was taken. DataForgeUnavailable: try later. DataForgeRefused: it never will be taken.
         """
+
+
+class ProposalSink(Protocol):
+    """Whoever considers facts: Sophia."""
+
+    async def deliver(self, batch: Sequence[SophiaProposal]) -> Sequence[PipelineError | None]:
+        """Deliver some proposals, each under its own id; return what became of each.
+
+        None: it was taken. SophiaUnavailable: try later. SophiaRefused: it never will be taken.
+        """
+
+
+class PastResults(Protocol):
+    """The results of requests that have ended, as long as their topic keeps them."""
+
+    async def find(self, origin: Origin) -> Result | None:
+        """Return the result of a request; None when it is not there, or not there yet. Raises HistoryUnavailable."""
 
 
 class EffectMemory(Protocol):

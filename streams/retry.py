@@ -1,9 +1,18 @@
 """The one retry policy: exponential backoff with full jitter, or the other side's own wish."""
 
-from streams.settings import EngineSettings
+from typing import Protocol
 
 
-def pause_s(attempt: int, settings: EngineSettings, *, chance: float, wished_s: float | None) -> float:
+class Pauses(Protocol):
+    """How long to wait between tries, in seconds; a section of the settings."""
+
+    @property
+    def retry_initial_s(self) -> float: ...  # noqa: D102 - as the settings say
+    @property
+    def retry_max_s(self) -> float: ...  # noqa: D102
+
+
+def pause_s(attempt: int, settings: Pauses, *, chance: float, wished_s: float | None) -> float:
     """Return the seconds to wait after failed attempt number `attempt` (from 1).
 
     `chance` is uniform in 0..1. A `Retry-After` is honoured up to the longest pause.

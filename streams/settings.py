@@ -31,14 +31,16 @@ def setting(
     choices: tuple[str, ...] = (),
     never: str = "",
     env: str | None = None,
+    also: tuple[str, ...] = (),
 ) -> T:
     """Declare a setting with its documentation and limits.
 
-    `never` is a text that no value may hold; `why` is the reason to differ from Kafka's or Faust's default.
+    `never` is a text that no value may hold; `why` is the reason to differ from Kafka's or Faust's default; `also` are names
+    of others that are read when the own one is not set.
     """
     documentation = {
         "meaning": meaning, "unit": unit, "why": why, "secret": secret, "least": least, "most": most,
-        "choices": choices, "never": never, "env": env,
+        "choices": choices, "never": never, "env": env, "also": also,
     }  # fmt: skip
     declared: T = field(default=default, repr=not secret, metadata=documentation)
     return declared
@@ -542,8 +544,9 @@ class DataForgeSettings:
     url: str = setting("", "Base URL of DataForge; empty has no packs and keeps feedback on its topic")
     api_key: str = setting("", "API key", secret=True)
     timeout_s: float = setting(5.0, "Longest wait for one call", unit="s", least=0.1)
+    retry_initial_s: float = setting(2.0, "First pause before feedback is tried again", unit="s", least=0.01)
     retry_max_s: float = setting(
-        8.0, "Longest pause between tries; feedback is tried for as long as DataForge is down", unit="s", least=0.1
+        8.0, "Longest pause between tries; feedback is tried for as long as DataForge is down", unit="s", least=0.01
     )
     pack_retries: int = setting(3, "Times a pack that could not be had is asked for again", least=0, most=10)
     pack_retry_s: float = setting(2.0, "First pause before that; each is twice the one before", unit="s", least=0)
@@ -574,6 +577,55 @@ class DataForgeSettings:
     webhook_secret: str = setting(
         "", "Secret that signs what DataForge sends; at least 16 characters, and none of anybody else", secret=True
     )
+    parallel: int = setting(8, "Most calls under way at once", least=1)
+    batch_records: int = setting(
+        1,
+        "Most feedback records of one call; more than 1 sends lists, for a DataForge that takes them",
+        least=1,
+        why="the contract has calls for single records only",
+    )
+    batch_mb: float = setting(1.0, "Most MiB of one call with several records", unit="MiB", least=0.001)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateSettings:
+    """Ratings of persons."""
+
+    grace_s: float = setting(
+        30.0, "A rating waits for the result of its request until this long after its deadline", unit="s", least=0
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposeSettings:
+    """What is proposed to Sophia."""
+
+    answers: str = setting(
+        "auto",
+        "on proposes good answers that rest on passages, off does not, auto does when FORGESTREAM_SOPHIA_URL is set",
+        choices=("auto", "on", "off"),
+    )
+    max_chars: int = setting(20_000, "Longest text of a proposal", unit="characters", least=1)
+    most_facts: int = setting(200, "Most nodes, and most edges, of a proposal", least=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SophiaSettings:
+    """Where proposals go."""
+
+    url: str = setting("", "Base URL of Sophia; empty keeps proposals on their topic")
+    token: str = setting(
+        "",
+        "Bearer token; SOPHIA_API_KEY or SOPHIA_API_TOKEN when absent",
+        secret=True,
+        also=("SOPHIA_API_KEY", "SOPHIA_API_TOKEN"),
+    )
+    timeout_s: float = setting(10.0, "Longest wait for one call", unit="s", least=0.1)
+    retry_initial_s: float = setting(2.0, "First pause before a proposal is tried again", unit="s", least=0.01)
+    retry_max_s: float = setting(
+        8.0, "Longest pause between tries; proposals are tried for as long as Sophia is down", unit="s", least=0.01
+    )
+    parallel: int = setting(4, "Most calls under way at once", least=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -616,7 +668,15 @@ class Settings:
     rank: RankSettings = field(default_factory=RankSettings)
     watch: WatchSettings = field(default_factory=WatchSettings)
     dataforge: DataForgeSettings = field(default_factory=DataForgeSettings)
+    rate: RateSettings = field(default_factory=RateSettings)
+    propose: ProposeSettings = field(default_factory=ProposeSettings)
+    sophia: SophiaSettings = field(default_factory=SophiaSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+
+    @property
+    def proposes_answers(self) -> bool:
+        """Whether good answers are proposed to Sophia."""
+        return self.propose.answers == "on" or (self.propose.answers == "auto" and bool(self.sophia.url))
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Settings":
@@ -636,6 +696,7 @@ class Settings:
                 name = environment_name(section.name, declared)
                 known |= {name, f"{name}_FILE"}
                 raw = _raw(environ, name, problems)
+                raw = raw if raw is not None else _first(environ, declared.metadata["also"])
                 if raw is not None:
                     values[declared.name] = _parsed(name, raw, hints[declared.name], declared, problems)
             sections[section.name] = section_type(**{k: v for k, v in values.items() if v is not None})
@@ -686,6 +747,10 @@ def reference(settings: Settings) -> Iterator[SettingReference]:
                 meaning=documentation["meaning"],
                 why=documentation["why"],
             )
+
+
+def _first(environ: Mapping[str, str], names: tuple[str, ...]) -> str | None:
+    return next((environ[name] for name in names if environ.get(name)), None)
 
 
 def _raw(environ: Mapping[str, str], name: str, problems: list[str]) -> str | None:

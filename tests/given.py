@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from schemas.ids import result_id
 from schemas.records import (
     Answer,
     Chunk,
@@ -10,16 +11,22 @@ from schemas.records import (
     Domain,
     Embedding,
     Evaluation,
+    Feedback,
     Origin,
     Prompt,
+    Rating,
     Request,
+    Result,
     RouteDecision,
     Score,
+    Source,
+    Status,
     Strategy,
     Task,
     TextQuery,
     Verdict,
 )
+from streams.feedback import judged
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 QUESTION = "Who wrote Frankenstein?"
@@ -178,6 +185,43 @@ def an_evaluation(
         passed=passed,
         evaluator="rules/1",
     )
+
+
+def a_result(text: str = "Mary Shelley wrote Frankenstein.", *, origin: Origin | None = None) -> Result:
+    origin = origin or an_origin()
+    return Result(
+        origin=origin,
+        result_id=result_id(origin.request_id),
+        status=Status.OK,
+        text=text,
+        sources=(Source(chunk_id="frankenstein#0", document_id="frankenstein", title="Frankenstein", relevance=0.8),),
+        scores=(Score(name="relevance", value=0.9),),
+        overall=0.9,
+        decision=a_decision(),
+        prompt_version="literary/1",
+        evaluator="rules/1",
+        input_tokens=50,
+        output_tokens=6,
+        latency_ms=120.0,
+        query=QUESTION,
+        context_pack_id="pack-7",
+        pack_version="3",
+    )
+
+
+def a_feedback(*, origin: Origin | None = None) -> Feedback:
+    return judged(a_result(origin=origin), a_decision())
+
+
+def a_rating(
+    rating_id: str = "rating-1",
+    *,
+    origin: Origin | None = None,
+    score: float | None = 0.25,
+    correction: str | None = None,
+) -> Rating:
+    origin = origin or an_origin()
+    return Rating(origin=origin, rating_id=rating_id, score=score, correction=correction, rated_by="reader-1", at=NOON)
 
 
 def a_verdict(

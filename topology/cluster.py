@@ -19,7 +19,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from streams.errors import BrokerUnreachable, StartRefused
+from streams.errors import BrokerUnreachable, PipelineError, StartRefused
 from streams.producer import connection
 from streams.settings import KafkaSettings
 
@@ -148,6 +148,16 @@ class Cluster:
         if found is None or isinstance(found, KafkaError):
             return {}
         return {(tp.topic, tp.partition): tp.offset for tp in found.topic_partitions if tp.offset >= 0}
+
+    async def commit(self, group: str, offsets: Mapping[tuple[str, int], int]) -> None:
+        """Commit offsets of a group without members, by (topic, partition)."""
+        places = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+        answer = await self._each(
+            lambda: self._admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])
+        )
+        refused = [found for found in answer.values() if isinstance(found, KafkaError)]
+        if refused:
+            raise PipelineError(f"the broker did not commit for group {group}: {_text(refused[0])}")
 
     async def _offsets(self, partitions: Collection[TopicPartition], spec: OffsetSpec) -> Mapping[tuple[str, int], int]:
         deadline = time.monotonic() + self._kafka.timeout_s

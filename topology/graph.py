@@ -7,12 +7,15 @@ from agents.deliver import agent as deliver
 from agents.embed import agent as embed
 from agents.evaluate import agent as evaluate
 from agents.index import agent as index
+from agents.propose import agent as propose
 from agents.publish import agent as publish
 from agents.rank import agent as rank
+from agents.rate import agent as rate
 from agents.remember import agent as remember
 from agents.repeat import agent as repeat
 from agents.retrieve import agent as retrieve
 from agents.route import agent as route
+from agents.submit import agent as submit
 from agents.synthesize import agent as synthesize
 from agents.transcribe import agent as transcribe
 from agents.watch import agent as watch
@@ -48,7 +51,8 @@ def attach_unit(unit: Unit, app: App, topics: Topics, outside: Outside, settings
                      clock=outside.clock, settings=settings.route, caching=settings.cache)
         evaluate.attach(app, reads=topics.answers, writes=topics.evaluations, verdicts=topics.verdicts, settings=settings.evaluate)
         publish.attach(app, reads=topics.evaluations, results=topics.results, feedback=topics.feedback,
-                       speech_requests=topics.speech_requests, clock=outside.clock)
+                       speech_requests=topics.speech_requests, clock=outside.clock,
+                       proposals=topics.proposals if settings.proposes_answers else None)
 
     if unit is Unit.LEARNING:
         rank.attach(app, reads=topics.verdicts, commands=topics.commands, writes=topics.standings, circuits=outside.circuits,
@@ -59,7 +63,13 @@ def attach_unit(unit: Unit, app: App, topics: Topics, outside: Outside, settings
                      store=outside.store, clock=outside.clock, settings=settings.index)
         if outside.feedback_sink is not None:
             deliver.attach(app, reads=topics.feedback, outcomes=topics.outcomes, effects=topics.effects, memory=outside.effects,
-                           sink=outside.feedback_sink, clock=outside.clock)
+                           sink=outside.feedback_sink, circuits=outside.circuits, clock=outside.clock, settings=settings.dataforge)
+        rate.attach(app, reads=topics.ratings, writes=topics.feedback, results=outside.past, clock=outside.clock, settings=settings.rate)
+        propose.attach(app, reads=topics.proposals, writes=topics.sophia_proposals, analyst=outside.analyst,
+                       encoder=outside.encoder, settings=settings.propose)
+        if outside.proposal_sink is not None:
+            submit.attach(app, reads=topics.sophia_proposals, outcomes=topics.outcomes, effects=topics.effects, memory=outside.effects,
+                          sink=outside.proposal_sink, circuits=outside.circuits, clock=outside.clock, settings=settings.sophia)
         repeat.attach(app, reads=topics.duplicates, results=topics.results, requests=topics.requests, settings=settings.admit)
         # not beside rank: of the stages of one unit only one may read a topic, and both obey commands
         watch.attach(app, reads=topics.outcomes, commands=topics.commands, writes=topics.circuit_states, settings=settings.watch)

@@ -20,6 +20,7 @@ from streams.effects import Effects
 from streams.engine import Runtime
 from streams.errors import DeliveryFailed
 from streams.lanes import TopicPartition
+from streams.past import Past
 from streams.ports import Clock
 from streams.producer import Headers
 from streams.settings import Settings
@@ -29,7 +30,7 @@ from streams.tracing import Tracing
 from streams.views import View
 from topology.contract import open_schemas
 from topology.graph import attach_unit
-from topology.memory_logs import MemoryEffectLog, MemoryLogs, MemoryProducer, Stored
+from topology.memory_logs import MemoryEffectLog, MemoryLogs, MemoryProducer, MemoryResultLog, Stored
 from topology.outside import VIEWED, Outside, views
 from topology.topics import Topics
 from topology.units import Unit
@@ -118,6 +119,9 @@ class MemoryPipeline:
             MemoryEffectLog(self.logs, self.topics.effects.name),
             self._serde(self.topics.effects),
             self._settings.engine,
+        )
+        ports["past"] = Past(
+            MemoryResultLog(self.logs, self.topics.results.name), self.topics.results, self._serde(self.topics.results)
         )
         self._outside = replace(self._outside, **ports)
         for unit in self.committed:

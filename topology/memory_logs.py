@@ -4,6 +4,7 @@ import itertools
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from streams.lanes import TopicPartition
 from streams.partitions import partition as home
@@ -123,3 +124,17 @@ class MemoryEffectLog:
         while lines:
             yield lines[-self.chunk :]
             del lines[-self.chunk :]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryResultLog:
+    """The topic `results` in lists."""
+
+    logs: MemoryLogs
+    topic: str
+
+    async def since(self, number: int, at: datetime) -> AsyncGenerator[bytes, None]:
+        """Yield the values of a partition from a moment on."""
+        for stored in self.logs.of(self.topic):
+            if stored.partition == number and stored.timestamp >= at.timestamp() * 1000 and stored.value is not None:
+                yield stored.value

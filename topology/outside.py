@@ -19,6 +19,7 @@ from streams.clients.providers import (
     pack_cache_of,
     packs_of,
     profiles_of,
+    proposal_sink_of,
     sink_of,
     store_of,
 )
@@ -26,7 +27,19 @@ from streams.clients.static_packs import static_packs
 from streams.clock import SystemClock
 from streams.language import Analyst
 from streams.packs import SUBJECT, Pack, PackSource
-from streams.ports import ChunkStore, Clock, EffectMemory, Encoder, FeedbackSink, Gate, Model, Profiles, Tokenizer
+from streams.ports import (
+    ChunkStore,
+    Clock,
+    EffectMemory,
+    Encoder,
+    FeedbackSink,
+    Gate,
+    Model,
+    PastResults,
+    Profiles,
+    ProposalSink,
+    Tokenizer,
+)
 from streams.settings import Settings
 from streams.speech import Decoder, Recognizer, SpeechEngine
 from streams.topic import Topic
@@ -53,6 +66,7 @@ class Outside:
     static_packs: Mapping[str, Pack]
     profiles: Profiles | None
     feedback_sink: FeedbackSink | None
+    proposal_sink: ProposalSink | None
     decoder: Decoder
     recognizer: Recognizer
     engines: tuple[SpeechEngine, ...]
@@ -60,6 +74,7 @@ class Outside:
     champions: Mapping[str, Ranking]
     circuits: Mapping[str, CircuitState]
     effects: EffectMemory
+    past: PastResults
     attacks: Mapping[str, Attack]
     gate: Gate
     answers: AnswerMemory
@@ -96,7 +111,7 @@ VIEWED: Mapping[str, str] = {"invalidations": SUBJECT}
 
 def looked_up(topics: Topics) -> Mapping[str, Topic[Any]]:
     """Return every port through which a stage knows a topic that it does not read record by record."""
-    return {**views(topics), "effects": topics.effects}
+    return {**views(topics), "effects": topics.effects, "past": topics.results}
 
 
 def unconnected() -> Outside:
@@ -120,7 +135,7 @@ async def open_outside(
         StartRefused: a model is missing, a store cannot be opened.
     """
     ports: dict[str, Any] = {declared.name: Port(declared.name) for declared in fields(Outside)}
-    ports |= {"clock": SystemClock(), "feedback_sink": None, "packs": None, "profiles": None}
+    ports |= {"clock": SystemClock(), "feedback_sink": None, "proposal_sink": None, "packs": None, "profiles": None}
     ports["static_packs"] = static_packs(settings.retrieve.static_packs) if "static_packs" in uses else {}
     async with AsyncExitStack() as owned:
 
@@ -135,7 +150,7 @@ async def open_outside(
                 encoder = ports["encoder"] = encoder_of(settings.embed, cache_dir)
                 await start(f"embedding model {encoder.model}", encoder)
                 if "store" in uses:  # its width is known only now
-                    store = ports["store"] = store_of(settings.store, data_dir, encoder.dimension)
+                    store = ports["store"] = store_of(settings.store, data_dir, encoder.dimension, encoder.model)
                     await start("vector store", store)
 
         async def answer() -> None:
@@ -165,6 +180,8 @@ def _clients(settings: Settings, uses: Collection[str]) -> Mapping[str, tuple[st
         clients["packs"] = "DataForge packs", packs_of(settings.dataforge)
         clients["pack_cache"] = "cache of packs", pack_cache_of(settings)
         clients["profiles"] = "profiles", profiles_of(settings.profile)
+    if "proposal_sink" in uses:
+        clients["proposal_sink"] = "Sophia client", proposal_sink_of(settings.sophia)
     if "gate" in uses:
         clients["gate"] = "gate of admission", gate_of(settings)
     if "answers" in uses:

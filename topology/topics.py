@@ -27,6 +27,7 @@ from schemas.records import (
     Prompt,
     Proposal,
     Ranking,
+    Rating,
     Redrive,
     Request,
     Result,
@@ -74,6 +75,7 @@ class Topics:
 
     texts: Topic[TextQuery]
     proposals: Topic[Proposal]
+    ratings: Topic[Rating]
     audio: Topic[AudioChunk]
     transcripts: Topic[Transcript]
     knowledge: Topic[KnowledgeDocument]
@@ -117,7 +119,16 @@ class Topics:
             texts=declare.request(
                 "texts", TextQuery, PRODUCERS, "Questions as producers send them, not yet checked", ends_request=True
             ),
-            proposals=declare.request("proposals", Proposal, PRODUCERS, "Facts somebody wants Sophia to consider"),
+            proposals=declare.request(
+                "proposals", Proposal, PRODUCERS, "Facts somebody wants Sophia to consider", retention=MONTH
+            ),
+            ratings=declare.request(
+                "ratings",
+                Rating,
+                PRODUCERS,
+                "What persons think of answers, and how they correct them",
+                retention=MONTH,
+            ),
             audio=declare.request(
                 "audio", AudioChunk, PRODUCERS, "Pieces of clips and live speech", retention=DAY, ends_request=True
             ),
@@ -263,7 +274,7 @@ class Topics:
                 key_name="subject",
             ),
             sophia_proposals=declare.request(
-                "sophia-proposals", SophiaProposal, "propose", "Proposals as Sophia takes them"
+                "sophia-proposals", SophiaProposal, "propose", "Proposals as Sophia takes them", retention=MONTH
             ),
             usage=declare.topic(
                 "usage",

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from schemas.records import Effect, Invalidation
+from schemas.records import Effect, Invalidation, Result
 from schemas.registry import SchemaSource, serde
 from streams.app import App
 from streams.clients.answers import AnswerCache
@@ -18,6 +18,7 @@ from streams.clients.models.registry import accounts
 from streams.effects import Effects, KafkaEffectLog
 from streams.engine import Runtime
 from streams.errors import DeliveryFailed, PipelineError, StartRefused
+from streams.past import KafkaResultLog, Past
 from streams.ports import Model
 from streams.producer import LibrdkafkaProducer
 from streams.settings import Settings
@@ -203,7 +204,12 @@ async def working(
             serde(schemas, topics.effects.name, Effect),
             settings.engine,
         )
-        outside = replace(outside, **viewed, effects=known)
+        past = Past(
+            KafkaResultLog(topics.results.name, settings.kafka),
+            topics.results,
+            serde(schemas, topics.results.name, Result),
+        )
+        outside = replace(outside, **viewed, effects=known, past=past)
         apps = {unit: App(unit, runtime) for unit in units}
         for unit, app in apps.items():
             app.conf.datadir = data_dir / f"faust-{unit}"  # Faust makes directories even for tables in memory

@@ -1,11 +1,15 @@
 """Wiring of deliver. It decides nothing, so it has no rules."""
 
-from schemas.records import Effect, EffectState, Feedback, Outcome
+from collections.abc import Mapping
+
+from schemas.records import CircuitState, Effect, Feedback, Outcome
 from streams.app import App
-from streams.circuit import DATAFORGE, outcome
+from streams.circuit import DATAFORGE
+from streams.courier import Books, Courier, Receiver
 from streams.emit import Emit
 from streams.errors import DataForgeRefused, DataForgeUnavailable
 from streams.ports import Clock, EffectMemory, FeedbackSink
+from streams.settings import DataForgeSettings
 from streams.topic import Topic
 
 STAGE = "deliver"
@@ -19,27 +23,25 @@ def attach(
     effects: Topic[Effect],
     memory: EffectMemory,
     sink: FeedbackSink,
+    circuits: Mapping[str, CircuitState],
     clock: Clock,
+    settings: DataForgeSettings,
 ) -> None:
-    """Deliver feedback; while DataForge is down it waits. Every call is reported, whatever becomes of it.
+    """Deliver feedback, in order per pack; while DataForge is down it waits.
 
     A delivery needs no log before it: DataForge is idempotent on the id of the feedback.
     """
+    receiver = Receiver(
+        dependency=DATAFORGE,
+        sink=sink,
+        unavailable=DataForgeUnavailable,
+        refused=DataForgeRefused,
+        most_records=settings.batch_records,
+        parallel=settings.parallel,
+    )
+    books = Books(outcomes=outcomes, effects=effects, memory=memory)
+    courier = Courier(receiver, books, key=reads.key, circuits=circuits, partitions=reads.partitions, clock=clock)
 
-    @app.stage(reads, name=STAGE, patient=True)
+    @app.stage(reads, name=STAGE, ordered=False, patient=True, pauses=settings)
     async def deliver(feedback: Feedback, emit: Emit) -> None:
-        effect_id = f"{feedback.feedback_id}/{STAGE}"
-        if await memory.find(effect_id) is not None:
-            return
-        started, request_id = clock.now(), feedback.origin.request_id
-        try:
-            await sink.deliver(feedback)
-        except (DataForgeUnavailable, DataForgeRefused) as error:
-            failed = outcome(DATAFORGE, started=started, ended=clock.now(), request_id=request_id, error=error)
-            emit.now(outcomes, failed)
-            raise
-        ended = clock.now()
-        effect = Effect(origin=feedback.origin, effect_id=effect_id, state=EffectState.DONE, at=ended)
-        emit.now(effects, effect)
-        memory.keep(effect)
-        emit(outcomes, outcome(DATAFORGE, started=started, ended=ended, request_id=request_id))
+        await courier.deliver(feedback, f"{feedback.feedback_id}/{STAGE}", emit)

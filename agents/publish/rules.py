@@ -1,16 +1,14 @@
 """What a request ends with."""
 
-import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from schemas.ids import result_id
-from schemas.records import Chunk, Evaluation, Feedback, Result, Source, SpeechRequest, Status
+from schemas.records import Chunk, Evaluation, Feedback, Proposal, Result, Source, SpeechRequest, Status
 from streams.errors import AnswerRefused, AnswerWithheld, StrictRefused
+from streams.feedback import NOT_PASSED, judged
 from streams.speech import turn
-
-NOT_PASSED = "evaluation_not_passed"
-_ID_LETTERS = 32
 
 
 def result(evaluation: Evaluation, at: datetime) -> Result:
@@ -48,34 +46,47 @@ def result(evaluation: Evaluation, at: datetime) -> Result:
         ttft_ms=answer.ttft_ms,
         tokens_per_s=answer.tokens_per_s,
         reused=answer.reused,
-    )
-
-
-def feedback(evaluation: Evaluation) -> Feedback:
-    """Return what DataForge learns, under an id that is the same for every delivery of this judgement."""
-    answer = evaluation.answer
-    return Feedback(
-        origin=evaluation.origin,
-        feedback_id=feedback_id(evaluation.origin.request_id, evaluation.evaluator),
-        context_pack_id=answer.request.context_pack_id,
-        pack_version=answer.pack_version,
-        chunk_ids=tuple(chunk.chunk_id for chunk in _kept(evaluation)),
         query=answer.request.query,
-        output=answer.text,
-        model=answer.decision.model,
-        provider=answer.decision.provider,
-        cell=answer.decision.cell,
-        reward=evaluation.overall,
-        passed=evaluation.passed,
-        scores=evaluation.scores,
-        tokens_used=answer.input_tokens + answer.output_tokens,
-        latency_ms=answer.latency_ms,
+        context_pack_id=answer.request.context_pack_id,
     )
 
 
-def feedback_id(request_id: str, evaluator: str) -> str:
-    """Return the id of what one judge says of one request: 128 bits of the SHA-256 of both."""
-    return hashlib.sha256(f"{evaluator}\0{request_id}".encode()).hexdigest()[:_ID_LETTERS]
+def feedback(evaluation: Evaluation, ended: Result) -> Feedback:
+    """Return what DataForge learns; it learns of an answer that is not shown, too."""
+    answer = evaluation.answer
+    return replace(judged(ended, answer.decision), output=answer.text, passed=evaluation.passed)
+
+
+def proposals(evaluation: Evaluation, ended: Result) -> Sequence[Proposal]:
+    """Return an answer as something Sophia may consider: one that is good as it is and rests on passages.
+
+    It is as sure as its evaluation is. In a replay nothing is proposed, and an answer given again was proposed before.
+    """
+    said_before = ended.reused is not None or ended.origin.replay_id is not None
+    if said_before or ended.status is not Status.OK or not ended.sources:
+        return ()
+    decision = evaluation.answer.decision
+    known = {
+        "query": ended.query,
+        "cell": decision.cell,
+        "result_id": ended.result_id,
+        "prompt_version": ended.prompt_version,
+        "evaluator": ended.evaluator,
+        "context_pack_id": ended.context_pack_id,
+        "pack_version": ended.pack_version,
+        "chunk_ids": ", ".join(source.chunk_id for source in ended.sources),
+    }
+    proposal = Proposal(
+        origin=ended.origin,
+        proposal_id=f"answer:{ended.origin.request_id}",
+        raw_text=ended.text,
+        confidence=evaluation.overall,
+        model=decision.model,
+        provider=decision.provider,
+        metadata={name: value for name, value in known.items() if value},
+        source="answer",
+    )
+    return (proposal,)
 
 
 def speech_requests(evaluation: Evaluation, ended: Result) -> Sequence[SpeechRequest]:

@@ -172,6 +172,7 @@ def decision(plan: Plan, said: Said) -> RouteDecision:
         chain=tuple(spec.name for spec in plan.chain),
         propensity=plan.propensity,
         cost_estimate_usd=plan.estimate_usd.get(said.spec.name, 0.0),
+        tier=said.spec.tier,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from agents.synthesize import rules
 from agents.synthesize.floor import Floor
 from agents.synthesize.ladder import Ladder
-from schemas.records import CircuitState, Outcome, SpeechChunk, SpeechRequest
+from schemas.records import CircuitState, Outcome, SpeechChunk, SpeechRequest, SpokenTurn
 from streams.app import App
 from streams.circuit import Gate
 from streams.emit import Emit
@@ -27,7 +27,8 @@ def attach(
     settings: SynthesizeSettings,
 ) -> None:
     """Speak sentence by sentence, for as long as no newer turn has begun; a request without words only ends older turns."""
-    floor, ladder = Floor(), Ladder(engines, Gate(circuits, reads.partitions), clock)
+    turns = app.owned_table("turns", SpokenTurn, rules.unspoken)
+    floor, ladder = Floor(turns), Ladder(engines, Gate(circuits, reads.partitions), clock)
 
     @app.stage(reads, name="synthesize", ordered=False)
     async def synthesize(request: SpeechRequest, emit: Emit) -> None:

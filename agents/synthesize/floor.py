@@ -3,9 +3,11 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 
-from schemas.records import SpeechRequest
+from schemas.records import SpeechRequest, SpokenTurn
 from streams.emit import Emit
+from streams.tables import OwnedTable
 from streams.topic import request_key
 
 CONVERSATIONS = 10_000  # whose newest turn is remembered while nobody speaks
@@ -20,9 +22,10 @@ class Conversation:
 
 
 class Floor:
-    """The conversations of this worker."""
+    """The conversations of this worker. The newest turn of each outlives it: a worker that comes after speaks for no older one."""
 
-    def __init__(self) -> None:
+    def __init__(self, turns: OwnedTable[SpokenTurn]) -> None:
+        self._turns = turns
         self._conversations: OrderedDict[str, Conversation] = OrderedDict()
 
     def __len__(self) -> int:
@@ -32,9 +35,11 @@ class Floor:
     async def taken(self, request: SpeechRequest, emit: Emit) -> bool:
         """Wait for the requests of the same turn before this one. False when a newer turn has begun meanwhile."""
         conversation = self._conversation(request_key(request.origin))
+        conversation.turn = max(conversation.turn, self._known(request))
         if request.turn < conversation.turn:
             return False
         conversation.turn = request.turn
+        self._note(request)
         before, conversation.newest = conversation.newest, asyncio.get_running_loop().create_future()
         emit.at_end(_ending(conversation, conversation.newest))
         if before is not None:
@@ -45,6 +50,19 @@ class Floor:
         """Whether the request may still speak."""
         conversation = self._conversations.get(request_key(request.origin))
         return conversation is not None and conversation.turn == request.turn
+
+    def _known(self, request: SpeechRequest) -> int:
+        session_id = request.origin.session_id
+        known = self._turns.get(session_id) if session_id is not None else None
+        return -1 if known is None else known.turn
+
+    def _note(self, request: SpeechRequest) -> None:
+        """Remember the turn for those who come after; a request without a conversation has nobody before it."""
+        origin = request.origin
+        if origin.session_id is not None:
+            self._turns.update(
+                origin.session_id, lambda known: replace(known, turn=request.turn, as_of=origin.event_time)
+            )
 
     def _conversation(self, key: str) -> Conversation:
         found = self._conversations.get(key)

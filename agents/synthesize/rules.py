@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
-from schemas.records import SpeechChunk, SpeechRequest
+from schemas.records import SpeechChunk, SpeechRequest, SpokenTurn
 from streams.speech import RATE_HZ, Spoken
 from streams.words import sentences
 
 TEXT = "text"
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 DEPENDENCY = "speech"
 
 _FENCE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
@@ -27,6 +29,11 @@ def sentences_to_say(text: str, longest: int) -> Sequence[str]:
     plain = _MARKS.sub("", _UNSPEAKABLE.sub("", plain))
     said = (" ".join(sentence.split()) for sentence in sentences(plain))
     return [part for sentence in said for part in _breaths(sentence, longest) if any(map(str.isalnum, part))]
+
+
+def unspoken(session_id: str) -> SpokenTurn:
+    """Return a conversation in which nothing was spoken."""
+    return SpokenTurn(session_id=session_id, as_of=NEVER, counted={})
 
 
 def dependency(engine: str) -> str:

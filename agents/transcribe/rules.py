@@ -170,6 +170,7 @@ def proposal(said: Transcript) -> Proposal:
         model=said.model,
         provider="speech",
         metadata={"clip_id": said.clip_id, "language": said.language, "duration_s": f"{said.duration_s:.3f}"},
+        source="transcript",
     )
 
 

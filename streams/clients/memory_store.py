@@ -1,6 +1,6 @@
 """Vectors in the process, for tests and small demonstrations; nothing is kept at exit."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -27,6 +27,16 @@ class MemoryStore:
         for chunk in chunks:
             self._check(chunk.vector)
         self._documents[document_id] = tuple({chunk.chunk_id: chunk for chunk in chunks}.values())
+
+    async def replace_all(self, documents: Mapping[str, Sequence[StoredChunk]]) -> int:
+        """Replace many documents."""
+        for document_id, chunks in documents.items():
+            await self.replace(document_id, chunks)
+        return sum(len(self._documents[document_id]) for document_id in documents)
+
+    async def documents(self) -> Collection[str]:
+        """Return the ids of all documents in it."""
+        return {document_id for document_id, chunks in self._documents.items() if chunks}
 
     async def delete(self, document_id: str) -> None:
         """Forget the document; unknown ids are fine."""

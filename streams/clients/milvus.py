@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -23,6 +23,8 @@ ROWS_PER_FLUSH = (
     256  # Milvus Lite scans rows that are not flushed in Python: 2,000 of them cost 140 ms a search, flushed 3 ms
 )
 SERVER_CALLS = 8  # calls under way at once; Milvus Lite takes one at a time
+MODEL = "forgestream.model"
+ADVICE = "make one with `forgestream reindex --into NAME`, then set FORGESTREAM_STORE_COLLECTION to that name"
 SHOWN = ("chunk_id", "document_id", "title", "text", "domain")
 
 
@@ -32,7 +34,8 @@ class MilvusStore:
     What filters compare are hashes (`document_key`, `tenant_key`): no text of a user is ever part of an expression.
     """
 
-    def __init__(self, settings: StoreSettings, uri: str, dimension: int) -> None:
+    def __init__(self, settings: StoreSettings, uri: str, dimension: int, model: str = "") -> None:
+        self._model = model
         self._settings = settings
         self._uri = uri
         self._dimension = dimension
@@ -68,6 +71,25 @@ class MilvusStore:
         rows = {_chunk_key(document_id, chunk.chunk_id): self._row(document_id, chunk) for chunk in chunks}
         client = await self._opened()
         await self._called("replace", lambda: self._replaced(client, document_id, rows))
+
+    async def replace_all(self, documents: Mapping[str, Sequence[StoredChunk]]) -> int:
+        """Replace many documents with one flush; return how many chunks the store confirmed, which is all of them.
+
+        Raises:
+            StoreUnavailable: it did not confirm everything in time.
+            RecordInvalid: a chunk is beyond the limits of the store.
+        """
+        rows = {
+            document_id: {_chunk_key(document_id, one.chunk_id): self._row(document_id, one) for one in chunks}
+            for document_id, chunks in documents.items()
+        }
+        client = await self._opened()
+        return await self._called("replace many documents", lambda: self._replaced_all(client, rows))
+
+    async def documents(self) -> Collection[str]:
+        """Return the ids of all documents in it. Raises StoreUnavailable."""
+        client = await self._opened()
+        return await self._called("list its documents", lambda: self._listed(client))
 
     async def delete(self, document_id: str) -> None:
         """Forget the document; unknown ids are fine. Raises StoreUnavailable."""
@@ -140,11 +162,15 @@ class MilvusStore:
         dimensions = [field["params"]["dim"] for field in description["fields"] if field["name"] == "vector"]
         if dimensions != [self._dimension]:
             name = self._settings.collection
-            advice = "set FORGESTREAM_STORE_COLLECTION to a new name and index the knowledge again"
-            raise StartRefused(f"collection {name} does not hold vectors of {self._dimension} numbers; {advice}")
+            raise StartRefused(f"collection {name} does not hold vectors of {self._dimension} numbers; {ADVICE}")
+        held = description.get("properties", {}).get(MODEL) or description.get("description", "")
+        if held and self._model and held != self._model:
+            raise StartRefused(
+                f"collection {self._settings.collection} holds vectors of {held}, not of {self._model}; {ADVICE}"
+            )
 
     def _create(self, client: MilvusClient) -> None:
-        schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
+        schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False, description=self._model)
         schema.add_field("chunk_key", DataType.VARCHAR, is_primary=True, max_length=64)
         for key in ("document_key", "tenant_key"):
             schema.add_field(key, DataType.VARCHAR, max_length=64)
@@ -159,13 +185,15 @@ class MilvusStore:
             schema=schema,
             index_params=index,
             consistency_level="Session",  # a worker finds what it has written itself
+            properties={MODEL: self._model}
+            if self._lite
+            else None,  # it keeps no description, and a server no such property
             timeout=self._settings.timeout_s,
         )
 
     def _replaced(self, client: MilvusClient, document_id: str, rows: Mapping[str, Mapping[str, object]]) -> None:
         name, timeout_s = self._settings.collection, self._settings.timeout_s
-        for batch in _batches(list(rows.values())):
-            client.upsert(name, batch, timeout=timeout_s)
+        self._upserted(client, rows.values())
         stored = client.query(
             name,
             filter=f'document_key == "{_key(document_id)}"',
@@ -180,6 +208,44 @@ class MilvusStore:
         if self._lite and self._unflushed >= ROWS_PER_FLUSH:
             client.flush(name, timeout=timeout_s)
             self._unflushed = 0
+
+    def _upserted(self, client: MilvusClient, rows: Iterable[Mapping[str, object]]) -> int:
+        """Write rows; return how many the store confirmed."""
+        name, timeout_s = self._settings.collection, self._settings.timeout_s
+        answers = [client.upsert(name, batch, timeout=timeout_s) for batch in _batches(list(rows))]
+        return sum(int(answer["upsert_count"]) for answer in answers)
+
+    def _replaced_all(self, client: MilvusClient, documents: Mapping[str, Mapping[str, Mapping[str, object]]]) -> int:
+        name, timeout_s = self._settings.collection, self._settings.timeout_s
+        rows = {key: row for document in documents.values() for key, row in document.items()}
+        confirmed = self._upserted(client, rows.values())
+        if confirmed != len(rows):
+            raise ValueError(f"{confirmed} of {len(rows)} rows were confirmed")
+        keys = ", ".join(f'"{_key(document_id)}"' for document_id in documents)
+        found = client.query_iterator(
+            name,
+            batch_size=ROWS_PER_CALL,
+            filter=f"document_key in [{keys}]",
+            output_fields=["chunk_key"],
+            timeout=timeout_s,
+            consistency_level="Strong",
+        )
+        leftovers = [row["chunk_key"] for row in _every(found) if row["chunk_key"] not in rows]
+        for start in range(0, len(leftovers), ROWS_PER_CALL):
+            client.delete(name, ids=leftovers[start : start + ROWS_PER_CALL], timeout=timeout_s)
+        client.flush(name, timeout=timeout_s)
+        self._unflushed = 0
+        return confirmed
+
+    def _listed(self, client: MilvusClient) -> Collection[str]:
+        found = client.query_iterator(
+            self._settings.collection,
+            batch_size=ROWS_PER_CALL,
+            output_fields=["document_id"],
+            timeout=self._settings.timeout_s,
+            consistency_level="Strong",
+        )
+        return {row["document_id"] for row in _every(found)}
 
     def _searched(self, client: MilvusClient, vector: Vector, limit: int, tenant: str) -> Sequence[Mapping[str, Any]]:
         hits: Sequence[Sequence[Mapping[str, Any]]] = client.search(
@@ -220,6 +286,14 @@ def _chunk_key(document_id: str, chunk_id: str) -> str:
 def _batches(rows: Sequence[Mapping[str, object]]) -> Iterator[list[Mapping[str, object]]]:
     for start in range(0, len(rows), ROWS_PER_CALL):
         yield list(rows[start : start + ROWS_PER_CALL])
+
+
+def _every(pages: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - an iterator of pymilvus that is none of Python's
+    try:
+        while page := pages.next():
+            yield from page
+    finally:
+        pages.close()
 
 
 def _found(hit: Mapping[str, Any]) -> FoundChunk:

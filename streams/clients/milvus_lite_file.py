@@ -15,8 +15,8 @@ def is_lite(uri: str) -> bool:
 
 def prepare(uri: str) -> None:
     """Make the folder of the file, and leave the telling of errors to those who can name them. Raises StartRefused."""
-    for name in ("pymilvus", "milvus_lite"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # both log every error they also raise, with stack traces
+    for name in ("pymilvus", "milvus_lite", "grpc._server"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # they log every error they also raise, with stack traces
     try:
         Path(uri).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

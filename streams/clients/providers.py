@@ -10,8 +10,15 @@ from streams.clients.cache import ByteCache, LruCache
 from streams.clients.hashing import Hashing
 from streams.errors import SettingsInvalid
 from streams.packs import PackSource
-from streams.ports import ChunkStore, Encoder, FeedbackSink, Gate, Profiles
-from streams.settings import DataForgeSettings, EmbedSettings, ProfileSettings, Settings, StoreSettings
+from streams.ports import Encoder, FeedbackSink, Gate, Profiles, ProposalSink, RebuildableStore
+from streams.settings import (
+    DataForgeSettings,
+    EmbedSettings,
+    ProfileSettings,
+    Settings,
+    SophiaSettings,
+    StoreSettings,
+)
 
 MIB = 1024 * 1024
 
@@ -30,7 +37,7 @@ class OwnedEncoder(Encoder, Lifecycle, Protocol):
     """An encoder and its life."""
 
 
-class OwnedStore(ChunkStore, Lifecycle, Protocol):
+class OwnedStore(RebuildableStore, Lifecycle, Protocol):
     """A store and its life."""
 
 
@@ -54,6 +61,10 @@ class OwnedCache(ByteCache, Lifecycle, Protocol):
     """A cache and its life."""
 
 
+class OwnedProposalSink(ProposalSink, Lifecycle, Protocol):
+    """A receiver of proposals and its life."""
+
+
 def encoder_of(settings: EmbedSettings, cache_dir: Path) -> OwnedEncoder:
     """The encoder named by the settings, not yet loaded; `cache_dir` keeps converted weights."""
     return BatchedEncoder(_embedding_model(settings, cache_dir), settings)
@@ -73,8 +84,11 @@ def _embedding_model(settings: EmbedSettings, cache_dir: Path) -> EmbeddingModel
     raise SettingsInvalid([f"FORGESTREAM_EMBED_PROVIDER: {settings.provider!r} is unknown"])
 
 
-def store_of(settings: StoreSettings, data_dir: Path, dimension: int) -> OwnedStore:
-    """The vector store named by the settings, not yet opened; an empty address is a file in `data_dir`."""
+def store_of(settings: StoreSettings, data_dir: Path, dimension: int, model: str = "") -> OwnedStore:
+    """The vector store named by the settings, not yet opened; an empty address is a file in `data_dir`.
+
+    It refuses a collection with vectors of another `model`.
+    """
     if settings.uri == "memory":
         from streams.clients.memory_store import MemoryStore  # noqa: PLC0415 - beside its rival
 
@@ -84,7 +98,7 @@ def store_of(settings: StoreSettings, data_dir: Path, dimension: int) -> OwnedSt
     uri = settings.uri or str(data_dir / "chunks.db")
     if "://" not in uri and not uri.endswith(".db"):
         uri += ".db"  # pymilvus knows a file by its ending
-    return MilvusStore(settings, uri if "://" in uri else os.fspath(Path(uri).absolute()), dimension)
+    return MilvusStore(settings, uri if "://" in uri else os.fspath(Path(uri).absolute()), dimension, model)
 
 
 def sink_of(settings: DataForgeSettings) -> OwnedSink | None:
@@ -129,6 +143,15 @@ def profiles_of(settings: ProfileSettings) -> OwnedProfiles | None:
     from streams.clients.profiles import HttpProfiles  # noqa: PLC0415 - loaded only where it is used
 
     return HttpProfiles(settings)
+
+
+def proposal_sink_of(settings: SophiaSettings) -> OwnedProposalSink | None:
+    """Sophia when the settings say where it is; without it proposals stay on their topic. Raises SettingsInvalid."""
+    if not settings.url:
+        return None
+    from streams.clients.sophia import Sophia  # noqa: PLC0415 - loaded only where it is used
+
+    return Sophia(settings)
 
 
 def gate_of(settings: Settings) -> OwnedGate:

@@ -40,7 +40,7 @@ def test_calls_are_made_once_across_kills_and_a_repeated_one_is_flagged(
             worker.kill()
             provider.release.set()
             worker.start()
-            await_true(lambda: len(provider.posted) == 2 * QUESTIONS, worker, "all feedback at DataForge")
+            await_true(lambda: len(provider.posted) == 3 * QUESTIONS, worker, "all feedback at DataForge")
             notes = QUESTIONS * 2 + HELD + QUESTIONS  # begun and done, begun again, delivered
             await_stored(cluster, topics.effects.name, notes, worker)
         posted = provider.posted.copy()

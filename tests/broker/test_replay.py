@@ -14,7 +14,7 @@ from typing import Any, Self
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from agents.publish.rules import feedback
+from agents.publish.rules import feedback, result
 from schemas.records import KnowledgeDocument, TextQuery
 from schemas.registry import LockedIds, serde
 from streams.clients.providers import sink_of
@@ -31,7 +31,7 @@ from streams.settings import (
 )
 from tests.child import Child, forgestream
 from tests.eventually import eventually
-from tests.given import PASSAGE, an_evaluation, an_origin
+from tests.given import NOON, PASSAGE, an_evaluation, an_origin
 from topology.cluster import Cluster
 from topology.contract import known_schemas, subjects
 from topology.provision import plan_of, provision
@@ -240,8 +240,9 @@ def test_nothing_live_is_touched_and_nobody_outside_is_called(past: Past, tmp_pa
         sink = sink_of(settings.dataforge)
         assert sink is not None
         await sink.start()
-        with pytest.raises(DataForgeUnavailable):
-            await sink.deliver(feedback(an_evaluation()))
+        evaluation = an_evaluation()
+        (fate,) = await sink.deliver([feedback(evaluation, result(evaluation, NOON))])
+        assert isinstance(fate, DataForgeUnavailable)
         await sink.close()
 
     async def again(settings: Settings) -> None:

@@ -2,15 +2,15 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
 import pytest
 
-from schemas.records import Feedback, Origin, Score, ScoreStatus
+from schemas.records import Feedback, Origin, Rating, RouteDecision, Score, ScoreStatus, Strategy
 from streams.clients.dataforge import DataForge
 from streams.clients.retry_after import retry_after_s
-from streams.errors import DataForgeRefused, DataForgeUnavailable, SettingsInvalid
+from streams.errors import DataForgeRefused, DataForgeUnavailable, PipelineError, SettingsInvalid
 from streams.settings import DataForgeSettings
 from tests.loopback.dataforge import API_KEY, Fault, LoopbackDataForge, loopback_dataforge
 
@@ -31,6 +31,28 @@ FEEDBACK = Feedback(
     scores=(Score(name="relevance", value=0.8), Score(name="coherence", value=0.0, status=ScoreStatus.SKIPPED)),
     tokens_used=321,
     latency_ms=280.5,
+    prompt_version="general/1",
+    evaluator="rules/1",
+    decision=RouteDecision(
+        strategy=Strategy.DOMAIN_OPTIMIZED,
+        cell="general/analysis",
+        model="smollm2",
+        provider="llamacpp",
+        reasons=("champion",),
+        rejected={"claude": "circuit_open"},
+        chain=("smollm2", "extractive"),
+        cost_estimate_usd=0.25,
+        tier="local",
+    ),
+)
+RATING = Rating(
+    origin=FEEDBACK.origin,
+    rating_id="rating-1",
+    score=0.25,
+    correction="2,811 km.",
+    comment="measured anew",
+    rated_by="reader-1",
+    at=NOW,
 )
 
 
@@ -48,10 +70,22 @@ async def client(server: LoopbackDataForge) -> AsyncIterator[DataForge]:
     await built.close()
 
 
-async def test_feedback_arrives_as_an_outcome_and_an_inference(server: LoopbackDataForge, client: DataForge) -> None:
-    await client.deliver(FEEDBACK)
+async def said(client: DataForge, feedback: Feedback = FEEDBACK) -> PipelineError | None:
+    (fate,) = await client.deliver([feedback])
+    return fate
+
+
+async def test_feedback_arrives_as_inference_routing_decision_and_outcome(
+    server: LoopbackDataForge, client: DataForge
+) -> None:
+    assert await said(client) is None
 
     assert server.problems == []
+    assert [path.rpartition("/")[2] for path, _ in server.calls] == [
+        "inferences",
+        "routing-decisions",
+        "model-outcomes",
+    ]
     assert server.outcomes["f1"] == {
         "outcome_id": "f1",
         "context_bundle_id": "pack-7",
@@ -62,48 +96,102 @@ async def test_feedback_arrives_as_an_outcome_and_an_inference(server: LoopbackD
         "evidence": ["c1", "c2"],
         "source_system": "forgestream",
     }
+    assert server.decisions["r1"] == {
+        "request_id": "r1",
+        "task_type": "analysis",
+        "selected_provider": "llamacpp",
+        "selected_model": "smollm2",
+        "selected_tier": "local",
+        "reasons": ["champion"],
+        "fallback_chain": ["extractive"],
+        "rejected": {"claude": "circuit_open"},
+        "latency_ms": 280.5,
+        "cost_estimate": 0.25,
+    }
     inference = server.inferences["f1"]
     assert (inference["domain"], inference["task_type"]) == ("general", "analysis")
     assert (inference["user_query"], inference["tokens_used"]) == (FEEDBACK.query, 321)
     assert inference["evaluation_details"]["coherence"] == {"value": 0.0, "status": "skipped"}
+    assert inference["evaluation_details"]["provenance"] == {
+        "request_id": "r1",
+        "pack_version": "3",
+        "chunk_ids": ["c1", "c2"],
+        "prompt_version": "general/1",
+        "evaluator": "rules/1",
+    }
+
+
+async def test_an_answer_that_was_not_shown_is_a_failed_inference(server: LoopbackDataForge, client: DataForge) -> None:
+    await said(client, dataclasses.replace(FEEDBACK, passed=False, error="the answer gives its instructions away"))
+
+    inference = server.inferences["f1"]
+    assert (inference["status"], inference["evaluation_passed"]) == ("failed", False)
+    assert inference["error_message"] == "the answer gives its instructions away"
+
+
+async def test_a_rating_is_an_outcome_and_a_correction_an_inference(
+    server: LoopbackDataForge, client: DataForge
+) -> None:
+    both = dataclasses.replace(FEEDBACK, feedback_id="f2", reward=0.25, rating=RATING)
+    mere_score = dataclasses.replace(both, feedback_id="f3", rating=dataclasses.replace(RATING, correction=None))
+    mere_words = dataclasses.replace(both, feedback_id="f4", rating=dataclasses.replace(RATING, score=None))
+
+    assert [await said(client, one) for one in (both, mere_score, mere_words)] == [None] * 3
+
+    assert server.problems == []
+    assert set(server.outcomes) == {"f2", "f3"}
+    assert set(server.inferences) == {"f2", "f4"}
+    assert server.decisions == {}
+    assert (server.outcomes["f2"]["reward"], server.outcomes["f2"]["stage"]) == (0.25, "rate")
+    inference = server.inferences["f2"]
+    assert (inference["output"], inference["evaluation_details"]["corrects"]) == ("2,811 km.", "2,850 km.")
+    assert inference["evaluation_details"]["rating"]["rated_by"] == "reader-1"
 
 
 async def test_the_same_feedback_twice_is_known_once(server: LoopbackDataForge, client: DataForge) -> None:
-    await client.deliver(FEEDBACK)
-    await client.deliver(FEEDBACK)
+    await said(client)
+    await said(client)
 
-    assert (len(server.outcomes), len(server.inferences), len(server.calls)) == (1, 1, 4)
+    assert (len(server.outcomes), len(server.inferences), len(server.decisions), len(server.calls)) == (1, 1, 1, 6)
 
 
-async def test_feedback_without_a_pack_is_tied_to_its_request(server: LoopbackDataForge, client: DataForge) -> None:
-    await client.deliver(dataclasses.replace(FEEDBACK, context_pack_id=None, pack_version=None, chunk_ids=()))
+async def test_feedback_of_older_writers_without_pack_and_decision_is_taken(
+    server: LoopbackDataForge, client: DataForge
+) -> None:
+    older = dataclasses.replace(FEEDBACK, context_pack_id=None, pack_version=None, chunk_ids=(), decision=None)
+
+    assert await said(client, older) is None
 
     assert server.problems == []
     assert server.outcomes["f1"]["context_bundle_id"] == "r1"
     assert server.inferences["f1"]["context_pack_id"] is None
+    assert server.decisions == {}
 
 
 async def test_every_call_names_the_version_and_the_key(server: LoopbackDataForge, client: DataForge) -> None:
-    await client.deliver(FEEDBACK)
+    await said(client)
 
     assert {(sent["Accept-Version"], sent["X-API-Key"]) for _, sent in server.calls} == {("1", API_KEY)}
 
 
 async def test_connections_are_used_again(server: LoopbackDataForge, client: DataForge) -> None:
     for _ in range(5):
-        await client.deliver(FEEDBACK)
+        await said(client)
 
     assert len(server.connections) == 1
 
 
-@pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.TOO_MANY, Fault.MALFORMED, Fault.CLOSED])
-async def test_what_may_pass_is_worth_another_try(server: LoopbackDataForge, client: DataForge, fault: Fault) -> None:
-    server.fail_next(fault)
+@pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.TOO_MANY, Fault.MALFORMED, Fault.CLOSED, Fault.HALF])
+@pytest.mark.parametrize("before", [0, 1, 2])
+async def test_what_may_pass_is_worth_another_try(
+    server: LoopbackDataForge, client: DataForge, fault: Fault, before: int
+) -> None:
+    """Whichever of the three calls fails, the next try says all of it, and DataForge knows each part once."""
+    server.fail_next(*[Fault.CONFLICT] * before, fault)
 
-    with pytest.raises(DataForgeUnavailable):
-        await client.deliver(FEEDBACK)
+    assert isinstance(await said(client), DataForgeUnavailable)
 
-    await client.deliver(FEEDBACK)
+    assert await said(client) is None
     assert set(server.outcomes) == set(server.inferences) == {"f1"}
 
 
@@ -111,9 +199,10 @@ async def test_silence_ends_with_the_timeout_and_is_worth_another_try(server: Lo
     client = DataForge(DataForgeSettings(url=server.url, api_key=API_KEY, timeout_s=0.1))
     server.fail_next(Fault.SILENCE)
 
-    with pytest.raises(DataForgeUnavailable, match="did not answer"):
-        await client.deliver(FEEDBACK)
+    fate = await said(client)
 
+    assert isinstance(fate, DataForgeUnavailable)
+    assert "did not answer" in fate.message
     await client.close()
 
 
@@ -121,23 +210,25 @@ async def test_silence_ends_with_the_timeout_and_is_worth_another_try(server: Lo
 async def test_what_will_not_pass_is_refused(server: LoopbackDataForge, client: DataForge, fault: Fault) -> None:
     server.fail_next(fault)
 
-    with pytest.raises(DataForgeRefused, match=fault.value):
-        await client.deliver(FEEDBACK)
+    fate = await said(client)
+
+    assert isinstance(fate, DataForgeRefused)
+    assert fault.value in fate.message
 
 
 async def test_a_conflict_means_delivered_before(server: LoopbackDataForge, client: DataForge) -> None:
-    server.fail_next(Fault.CONFLICT, Fault.CONFLICT)
+    server.fail_next(*[Fault.CONFLICT] * 3)
 
-    await client.deliver(FEEDBACK)
+    assert await said(client) is None
 
 
 async def test_the_wish_of_a_busy_server_is_passed_on(server: LoopbackDataForge, client: DataForge) -> None:
     server.fail_next(Fault.TOO_MANY, headers={"Retry-After": "7"})
 
-    with pytest.raises(DataForgeUnavailable) as raised:
-        await client.deliver(FEEDBACK)
+    fate = await said(client)
 
-    assert raised.value.retry_after_s == 7.0
+    assert isinstance(fate, DataForgeUnavailable)
+    assert fate.retry_after_s == 7.0
 
 
 @pytest.mark.parametrize(
@@ -163,8 +254,7 @@ def test_a_wish_is_understood_or_ignored(headers: dict[str, str], seconds: float
 async def test_nobody_there_is_worth_another_try() -> None:
     client = DataForge(DataForgeSettings(url="http://127.0.0.1:9", timeout_s=1))
 
-    with pytest.raises(DataForgeUnavailable):
-        await client.deliver(FEEDBACK)
+    assert isinstance(await said(client), DataForgeUnavailable)
 
     await client.close()
 
@@ -172,19 +262,107 @@ async def test_nobody_there_is_worth_another_try() -> None:
 async def test_a_wrong_key_is_refused(server: LoopbackDataForge) -> None:
     client = DataForge(DataForgeSettings(url=server.url, api_key="wrong"))
 
-    with pytest.raises(DataForgeRefused, match="401"):
-        await client.deliver(FEEDBACK)
+    fate = await said(client)
 
+    assert isinstance(fate, DataForgeRefused)
+    assert fate.context["status"] == "401"
     await client.close()
 
 
-async def test_many_deliveries_at_once_all_arrive(server: LoopbackDataForge, client: DataForge) -> None:
-    many = [dataclasses.replace(FEEDBACK, feedback_id=f"f{number}") for number in range(40)]
+def many(count: int) -> Sequence[Feedback]:
+    return [
+        dataclasses.replace(
+            FEEDBACK, origin=dataclasses.replace(FEEDBACK.origin, request_id=f"r{at}"), feedback_id=f"f{at}"
+        )
+        for at in range(count)
+    ]
 
-    await asyncio.gather(*(client.deliver(feedback) for feedback in many))
+
+async def test_many_deliveries_at_once_all_arrive(server: LoopbackDataForge, client: DataForge) -> None:
+    await asyncio.gather(*(client.deliver([feedback]) for feedback in many(40)))
+
+    assert len(server.outcomes) == len(server.inferences) == len(server.decisions) == 40
+    assert len(server.connections) <= 8
+
+
+@pytest.fixture
+async def lister(server: LoopbackDataForge) -> AsyncIterator[DataForge]:
+    built = DataForge(DataForgeSettings(url=server.url, api_key=API_KEY, timeout_s=20, batch_records=100))
+    yield built
+    await built.close()
+
+
+async def test_where_lists_are_taken_many_records_are_three_calls(server: LoopbackDataForge, lister: DataForge) -> None:
+    server.takes_lists = True
+
+    assert await lister.deliver(many(40)) == [None] * 40
+
+    assert (server.lists, len(server.calls)) == ([40, 40, 40], 3)
+    assert server.order == [f"f{at}" for at in range(40)]
+    assert len(server.inferences) == len(server.decisions) == 40
+
+
+async def test_a_call_with_many_records_is_bounded_in_bytes(server: LoopbackDataForge) -> None:
+    server.takes_lists = True
+    limited = DataForgeSettings(url=server.url, api_key=API_KEY, batch_records=100, batch_mb=0.005)
+    lister = DataForge(limited)
+
+    assert await lister.deliver(many(40)) == [None] * 40
 
     assert len(server.outcomes) == len(server.inferences) == 40
-    assert len(server.connections) <= 8
+    assert 1 < max(server.lists) < 40
+    await lister.close()
+
+
+async def test_where_lists_are_not_taken_records_go_one_by_one_from_then_on(
+    server: LoopbackDataForge, lister: DataForge
+) -> None:
+    assert await lister.deliver(many(3)) == [None] * 3
+    assert await lister.deliver(many(6)[3:]) == [None] * 3
+
+    assert len(server.calls) == 1 + 9 + 9
+    assert len(server.outcomes) == 6
+
+
+async def test_one_bad_record_of_a_list_spoils_no_other(server: LoopbackDataForge, lister: DataForge) -> None:
+    server.takes_lists = True
+    batch = list(many(3))
+    batch[1] = dataclasses.replace(batch[1], cell="?")
+
+    fates = await lister.deliver(batch)
+
+    assert [type(fate) for fate in fates] == [type(None), DataForgeRefused, type(None)]
+    assert set(server.outcomes) == {"f0", "f2"}
+
+
+async def test_what_half_an_answer_does_not_name_is_said_again(server: LoopbackDataForge, lister: DataForge) -> None:
+    server.takes_lists = True
+    server.fail_next(Fault.HALF_A_LIST)
+
+    fates = await lister.deliver(many(4))
+
+    assert [type(fate) for fate in fates] == [type(None), DataForgeUnavailable] * 2
+    assert await lister.deliver([many(4)[1], many(4)[3]]) == [None] * 2
+    assert set(server.outcomes) == {"f0", "f1", "f2", "f3"}
+
+
+@pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.MISSING_FIELDS, Fault.MISSHAPEN, Fault.MALFORMED])
+async def test_a_list_that_fails_as_a_whole_is_tried_again_as_a_whole(
+    server: LoopbackDataForge, lister: DataForge, fault: Fault
+) -> None:
+    server.takes_lists = True
+    server.fail_next(fault)
+
+    assert {type(fate) for fate in await lister.deliver(many(4))} == {DataForgeUnavailable}
+    assert await lister.deliver(many(4)) == [None] * 4
+
+
+async def test_a_list_that_is_refused_is_said_record_by_record(server: LoopbackDataForge, lister: DataForge) -> None:
+    server.takes_lists = True
+    server.fail_next(Fault.UNPROCESSABLE)
+
+    assert await lister.deliver(many(4)) == [None] * 4
+    assert server.lists == [4, 4]  # the first list was refused, the two others are taken as ever
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://host"])

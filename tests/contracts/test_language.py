@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from streams.clients.language.identification import identified
 from streams.clients.language.operations import Draft, operation, operations
+from streams.clients.language.readers import Spacy, spacy_folder
 from streams.clients.language.reading import Reading
 from streams.clients.language.registry import OwnedAnalyst, analyst_of
 from streams.errors import SettingsInvalid
@@ -88,9 +90,9 @@ def test_others_may_add_an_operation() -> None:
     def length(draft: Draft) -> None:
         draft.findings.append(json.dumps({"length": len(draft.text)}))
 
-    reading = Reading(["length-of-tests"], english=None, identify=lambda _: "en")
+    reading = Reading(english=None, identify=lambda _: "en")
 
-    assert reading.read("four").findings == ['{"length": 4}']
+    assert reading.read("four", ["length-of-tests"]).findings == ['{"length": 4}']
     assert "length-of-tests" in operations()
     with pytest.raises(ValueError, match="already"):
         operation("length-of-tests")(length)
@@ -99,3 +101,63 @@ def test_others_may_add_an_operation() -> None:
 def test_an_operation_nobody_knows_is_a_problem_of_the_settings() -> None:
     with pytest.raises(SettingsInvalid, match="sentiment is unknown; there are language, sentences"):
         analyst_of(AnalyseSettings(operations="language,sentiment"))
+
+
+@pytest.fixture(scope="module")
+def english() -> Reading:
+    """The reader of the program, in this process."""
+    folder = spacy_folder()
+    assert folder is not None
+    reading = Reading(english=Spacy(folder), identify=identified)
+    reading.load()
+    return reading
+
+
+def stated(english: Reading, text: str) -> list[tuple[str, str, str]]:
+    (finding,) = (json.loads(one) for one in english.read(text, ["language", "relations"]).findings)
+    return [(one["subject"], one["relation"], one["object"]) for one in finding["relations"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Mary Shelley wrote Frankenstein in Geneva.", ("Mary Shelley", "write", "Frankenstein")),
+        ("Mary Shelley wrote Frankenstein in Geneva.", ("Mary Shelley", "write in", "Geneva")),
+        ("Frankenstein was written by Mary Shelley.", ("Mary Shelley", "write", "Frankenstein")),
+        ("The Danube flows through ten countries.", ("Danube", "flow through", "ten countries")),
+        ("Paris is the capital of France.", ("Paris", "be", "capital")),
+        ("Apple bought Beats and sold Shazam.", ("Apple", "sell", "Shazam")),
+        ("Percy and Mary visited Geneva.", ("Mary", "visit", "Geneva")),
+    ],
+)
+def test_what_a_sentence_plainly_says_is_a_relation(
+    english: Reading, text: str, expected: tuple[str, str, str]
+) -> None:
+    assert expected in stated(english, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Did Mary Shelley write Frankenstein?",
+        "Mary Shelley did not write Dracula.",
+        "Mary Shelley might have written Dracula.",
+        "She wrote Frankenstein.",
+        "No woman wrote Dracula.",
+        "Die Kinder spielten gestern lange im Garten.",
+        "",
+        "42 1816",
+    ],
+)
+def test_what_is_asked_denied_supposed_or_said_of_nobody_is_none(english: Reading, text: str) -> None:
+    assert stated(english, text) == []
+
+
+async def test_operations_of_one_call_are_not_remembered_for_another(analyst: OwnedAnalyst) -> None:
+    text = "Mary Shelley wrote Frankenstein."
+
+    bare = await analyst.analyse(an_origin(), text, operations=("language",))
+    full = await analyst.analyse(an_origin(), text)
+
+    assert (bare.operations, bare.tokens) == (("language",), ())
+    assert full.tokens

@@ -6,6 +6,7 @@ from inspect import isawaitable
 from typing import Any, Generic, TypeVar, cast
 
 from streams.app import App
+from streams.retry import Pauses
 from streams.topic import Topic
 
 S = TypeVar("S")
@@ -81,6 +82,7 @@ class FakeApp:
         ordered: bool = True,
         aside: bool = False,
         patient: bool = False,
+        pauses: Pauses | None = None,
         tombstone: Handler | None = None,
     ) -> Callable[[Handler], Handler]:
         def declare(handler: Handler) -> Handler:

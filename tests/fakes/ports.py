@@ -1,10 +1,13 @@
 """What stages ask of the outside, answered from a script."""
 
 from collections.abc import Sequence
+from typing import Generic, TypeVar
 
-from schemas.records import Domain, Effect, Feedback
+from schemas.records import Domain, Effect, Origin, Result
 from streams.errors import PipelineError
 from streams.ports import FoundChunk, StoredChunk, Vector
+
+R = TypeVar("R")
 
 
 class LetterEncoder:
@@ -54,17 +57,30 @@ class ScriptedStore:
             raise self.error
 
 
-class ScriptedSink:
-    """A `FeedbackSink` that takes everything, or fails as told."""
+class ScriptedSink(Generic[R]):
+    """A `FeedbackSink` or `ProposalSink` that takes everything, or fails as told."""
 
     def __init__(self, error: PipelineError | None = None) -> None:
-        self.delivered: list[Feedback] = []
+        self.delivered: list[R] = []
+        self.calls: list[int] = []
         self.error = error
 
-    async def deliver(self, feedback: Feedback) -> None:
+    async def deliver(self, batch: Sequence[R]) -> Sequence[PipelineError | None]:
+        self.calls.append(len(batch))
         if self.error is not None:
-            raise self.error
-        self.delivered.append(feedback)
+            return [self.error] * len(batch)
+        self.delivered.extend(batch)
+        return [None] * len(batch)
+
+
+class KnownResults:
+    """A `PastResults` that knows what it was told."""
+
+    def __init__(self, *results: Result) -> None:
+        self.results = {result.origin.request_id: result for result in results}
+
+    async def find(self, origin: Origin) -> Result | None:
+        return self.results.get(origin.request_id)
 
 
 class RememberedEffects:

@@ -40,7 +40,7 @@ class LoopbackProvider:
                 self.asked[body["request_id"]] += 1
                 number = self.asked.total()
             else:
-                self.posted[path, body.get("outcome_id") or body["inference_id"]] += 1
+                self.posted[path, body.get("outcome_id") or body.get("inference_id") or body["request_id"]] += 1
                 return ["{}"]
         if body["request_id"] in self.held:
             self.release.wait(TIMEOUT_S)

@@ -109,7 +109,7 @@ class ScriptedEngine:
 class WordsAnalyst:
     """An `Analyst` that finds nothing."""
 
-    async def analyse(self, origin: Origin, text: str) -> Analysis:
+    async def analyse(self, origin: Origin, text: str, *, operations: Sequence[str] | None = None) -> Analysis:
         return Analysis(origin=origin, language="en", sentences=(text,), tokens=(), entities=(), model="words")
 
 

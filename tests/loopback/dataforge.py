@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import json
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -47,6 +47,18 @@ INFERENCE = {
     "status": {"enum": ["completed", "failed"]},
     "error_message": {"type": ["string", "null"]},
 }
+DECISION = {
+    "request_id": TEXT,
+    "task_type": TEXT,
+    "selected_provider": TEXT,
+    "selected_model": TEXT,
+    "selected_tier": TEXT,
+    "reasons": {"type": "array", "items": TEXT},
+    "fallback_chain": {"type": "array", "items": TEXT},
+    "rejected": {"type": "object", "additionalProperties": TEXT},
+    "latency_ms": {"type": "number", "minimum": 0},
+    "cost_estimate": {"type": "number", "minimum": 0},
+}
 PASSAGE = {"chunk_id": TEXT, "document_id": TEXT, "title": {"type": "string"}, "text": TEXT}
 PACK = {
     "context_pack_id": TEXT,
@@ -80,6 +92,7 @@ class Fault(StrEnum):
     HALF = "half"  # the connection ends in the middle of the body
     HUGE = "huge"  # a body without end
     TRICKLE = "trickle"  # a byte now and then, for ever
+    HALF_A_LIST = "half a list"  # of a list only every other record is taken and named
     CLOSED = "closed"
     REDIRECT = "302"
 
@@ -97,6 +110,7 @@ class Endpoint:
 ENDPOINTS = (
     Endpoint(path="/api/v1/model-outcomes", kept_in="outcomes", id_field="outcome_id", fields=OUTCOME),
     Endpoint(path="/api/neuroforge/inferences", kept_in="inferences", id_field="inference_id", fields=INFERENCE),
+    Endpoint(path="/api/neuroforge/routing-decisions", kept_in="decisions", id_field="request_id", fields=DECISION),
     Endpoint(path=PACKS, kept_in="packs", id_field="context_pack_id", fields=PACK),
 )
 
@@ -108,14 +122,19 @@ class LoopbackDataForge:
     url: str = ""
     outcomes: dict[str, Body] = field(default_factory=dict)
     inferences: dict[str, Body] = field(default_factory=dict)
+    decisions: dict[str, Body] = field(default_factory=dict)
     packs: dict[str, Body] = field(default_factory=dict)
     versions: tuple[str, ...] = ("1",)
     fault: Fault | None = None
+    takes_lists: bool = False
+    lists: list[int] = field(default_factory=list)  # lengths of those taken
+    order: list[str] = field(default_factory=list)  # ids of outcomes as they came
     held: asyncio.Event | None = None  # pack calls wait for it, when there is one
     calls: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
     arrived: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     problems: list[str] = field(default_factory=list)
     connections: set[object] = field(default_factory=set)
+    down: Callable[[], bool] = lambda: False
     _faults: deque[tuple[Fault, Mapping[str, str]]] = field(default_factory=deque)
 
     def fail_next(self, *faults: Fault, headers: Mapping[str, str] | None = None) -> None:
@@ -150,11 +169,22 @@ class LoopbackDataForge:
         return web.json_response({"detail": "no such pack"}, status=404) if found is None else web.json_response(found)
 
     async def take(self, request: web.Request) -> web.StreamResponse:
-        """Take a body, once however often it comes."""
+        """Take a body, or a list of them, each once however often it comes."""
         endpoint = next(each for each in ENDPOINTS if each.path == request.path)
+        halved = bool(self._faults) and self._faults[0][0] is Fault.HALF_A_LIST and bool(self._faults.popleft())
         if (refused := await self._refused(request)) is not None:
             return refused
         body = await request.json()
+        if not isinstance(body, list):
+            status, said = self._taken(endpoint, body)
+            return web.json_response(said, status=status)
+        if not self.takes_lists:
+            return web.json_response({"detail": "one record a call"}, status=415)
+        self.lists.append(len(body))
+        results = [self._taken(endpoint, one) for one in body[:: 2 if halved else 1]]
+        return web.json_response({"results": [{**said, "status": status} for status, said in results]}, status=207)
+
+    def _taken(self, endpoint: Endpoint, body: Body) -> tuple[int, Body]:
         schema = {
             "type": "object",
             "properties": endpoint.fields,
@@ -162,19 +192,22 @@ class LoopbackDataForge:
             "additionalProperties": False,
         }
         problems = [f"{error.json_path}: {error.message}" for error in Draft202012Validator(schema).iter_errors(body)]
+        named = {endpoint.id_field: body.get(endpoint.id_field)}
         if problems:
             self.problems += problems
-            return web.json_response({"detail": problems}, status=422)
+            return 422, {"detail": problems, **named}
         taken: dict[str, Body] = getattr(self, endpoint.kept_in)
         known = body[endpoint.id_field] in taken
         taken.setdefault(body[endpoint.id_field], body)
-        return web.json_response({endpoint.id_field: body[endpoint.id_field]}, status=200 if known else 201)
+        if endpoint.kept_in == "outcomes" and not known:
+            self.order.append(body["outcome_id"])
+        return 200 if known else 201, named
 
     async def _refused(self, request: web.Request) -> web.StreamResponse | None:
         self.calls.append((request.path, dict(request.headers)))
         self.connections.add(request.transport)
-        if self.fault is not None:
-            return await _failed(request, self.fault, {})
+        if (fault := Fault.SERVER_ERROR if self.down() else self.fault) is not None:
+            return await _failed(request, fault, {})
         if self._faults:
             return await _failed(request, *self._faults.popleft())
         if request.headers.get("X-API-Key") != API_KEY:

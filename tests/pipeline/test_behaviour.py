@@ -1,16 +1,24 @@
 """What a producer and a consumer see of the whole pipeline. `tests/broker` runs the same suite on a real broker."""
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from schemas.codec import RecordUndecodable
 from schemas.ids import result_id
-from schemas.records import Result, Status, Strategy, TextQuery
+from schemas.records import Feedback, Result, Status, Strategy, TextQuery
 from schemas.registry import LockedIds, serde
 from streams.clients.models.echo import Echo
 from streams.clients.models.extractive import Extractive
-from streams.errors import DataForgeUnavailable, ProviderRefused, ProviderUnavailable, StoreUnavailable, Transient
+from streams.errors import (
+    DataForgeUnavailable,
+    PipelineError,
+    ProviderRefused,
+    ProviderUnavailable,
+    StoreUnavailable,
+    Transient,
+)
 from streams.topic import Topic
 from streams.tracing import header
 from tests.clock import FixedClock
@@ -27,9 +35,6 @@ from tests.pipeline.world import (
     a_question,
     outside,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 SCORES = ["relevance", "correctness", "coherence", "policy_compliance", "context_overlap"]
 
@@ -294,7 +299,7 @@ async def test_an_open_circuit_spares_the_provider(deploy: Deploy, clock: FixedC
 
 
 async def test_feedback_reaches_the_sink_once_it_is_back(deploy: Deploy, clock: FixedClock) -> None:
-    sink = RecoveringSink(DataForgeUnavailable("down"), failures=7)
+    sink = RecoveringSink(DataForgeUnavailable("down"), failures=2)
     async with deploy(outside(Echo(), clock=clock, sink=sink)) as pipeline:
         await pipeline.put(pipeline.topics.texts, a_question(1))
         await pipeline.settle()
@@ -303,18 +308,18 @@ async def test_feedback_reaches_the_sink_once_it_is_back(deploy: Deploy, clock: 
         assert (feedback.origin.request_id, feedback.output) == ("request-1", "Who wrote Frankenstein?")
         assert pipeline.dead_letters == []
         calls = [call for call in pipeline.records(pipeline.topics.outcomes) if call.dependency == "dataforge"]
-        assert [call.ok for call in calls] == [False] * 7 + [True]
+        assert [call.ok for call in calls] == [False] * 2 + [True]
 
 
-class RecoveringSink(ScriptedSink):
+class RecoveringSink(ScriptedSink[Feedback]):
     """Fails some times, then takes everything."""
 
     def __init__(self, error: DataForgeUnavailable, *, failures: int) -> None:
         super().__init__(error)
         self._failures = failures
 
-    async def deliver(self, feedback: object) -> None:
+    async def deliver(self, batch: Sequence[Feedback]) -> Sequence[PipelineError | None]:
         if self._failures == 0:
             self.error = None
         self._failures -= 1
-        await super().deliver(feedback)  # type: ignore[arg-type]
+        return await super().deliver(batch)

@@ -82,31 +82,36 @@ async def test_route_killed_at_any_await_asks_again_only_when_nobody_can_know_an
     assert flagged[1] < calls[1]
 
 
-async def test_deliver_killed_at_any_await_delivers_once_and_calls_at_most_twice(clock: FixedClock) -> None:
-    """Two posts make a delivery; DataForge takes each id once, whatever is posted again."""
+@pytest.mark.parametrize(("stage", "called_again"), [("deliver", False), ("dataforge", True)], ids=["handler", "call"])
+async def test_deliver_killed_at_any_await_delivers_once_and_calls_at_most_twice(
+    clock: FixedClock, stage: str, called_again: bool
+) -> None:
+    """Three posts make a delivery; DataForge takes each id once, whatever is posted again."""
     async with loopback_dataforge() as dataforge:
-        _, waits = await delivered(dataforge, clock, at=None)
-        assert len(dataforge.calls) == 2
+        _, waits = await delivered(dataforge, clock, stage, at=None)
+        assert len(dataforge.calls) == 3
         posts: Counter[int] = Counter()
 
         for at in range(1, waits + 1):
-            pipeline, _ = await delivered(dataforge, clock, at=at)
+            pipeline, _ = await delivered(dataforge, clock, stage, at=at)
 
             assert len(dataforge.outcomes) == len(dataforge.inferences) == 1
             assert len(pipeline.records(pipeline.topics.results)) == 1
             posts[len(dataforge.calls)] += 1
 
-        assert set(posts) <= {2, 3, 4}
-        assert posts[3] + posts[4] > 0, "some kills hit a delivery under way"
+        assert set(posts) <= {3, 4, 5, 6}
+        assert (posts[4] + posts[5] + posts[6] > 0) is called_again, "kills in a call hit a delivery under way"
 
 
-async def delivered(dataforge: LoopbackDataForge, clock: FixedClock, *, at: int | None) -> tuple[MemoryPipeline, int]:
+async def delivered(
+    dataforge: LoopbackDataForge, clock: FixedClock, stage: str, *, at: int | None
+) -> tuple[MemoryPipeline, int]:
     for seen in (dataforge.calls, dataforge.outcomes, dataforge.inferences):
         seen.clear()
     sink = DataForge(DataForgeSettings(url=dataforge.url, api_key=API_KEY))
     async with in_memory(clock, outside(Echo(), clock=clock, sink=sink)) as pipeline:
         await pipeline.put(pipeline.topics.texts, a_question(1))
-        with Assassin(pipeline, Unit.DELIVERY, "deliver", at=at) as assassin:
+        with Assassin(pipeline, Unit.DELIVERY, stage, at=at) as assassin:
             await pipeline.settle()
     await sink.close()
     return pipeline, assassin.waits
@@ -127,7 +132,7 @@ async def test_an_answer_that_is_known_is_published_again_and_nobody_is_asked(cl
             await pipeline.settle()
 
             assert len(model.asked) == 5
-            assert len(dataforge.calls) == 10
+            assert len(dataforge.calls) == 15
             results = pipeline.records(pipeline.topics.results)
             assert len(results) > 5
             assert len({result.result_id for result in results}) == len(set(map(repr, results))) == 5

@@ -335,6 +335,24 @@ async def test_no_audio_of_an_old_turn_follows_a_new_one(clock: FixedClock) -> N
             assert "Late and older." not in [text for _, text in heard_of(pipeline)]
 
 
+async def test_no_old_turn_is_spoken_by_a_worker_that_comes_after(clock: FixedClock) -> None:
+    """An old request comes again, or late, to a worker that never saw the newer turn."""
+    async with in_memory(clock, engines=[ScriptedEngine()]) as pipeline:
+        requests = pipeline.topics.speech_requests
+        await pipeline.put(requests, a_speech_request(2, "New.", 2))
+        await pipeline.settle()
+        pipeline.crash(Unit.VOICE)
+        await pipeline.put(requests, a_speech_request(1, "Old.", 1))
+        await pipeline.put(requests, a_speech_request(3, "Newest.", 3))
+        await pipeline.settle()
+        pipeline.crash(Unit.VOICE)
+        await pipeline.put(requests, a_speech_request(2, "Again.", 2))
+        await pipeline.settle()
+
+        assert heard_of(pipeline) == [(2, "New."), (3, "Newest.")]
+        assert pipeline.table("turns")["talk"].turn == 3
+
+
 async def test_words_of_the_user_silence_the_answer(clock: FixedClock) -> None:
     engine = ScriptedEngine()
     engine.gate = asyncio.Event()

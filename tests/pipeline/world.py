@@ -29,23 +29,26 @@ from streams.ports import (
     ModelSpec,
     Piece,
     Profiles,
+    ProposalSink,
     Tokenizer,
     Vector,
 )
 from streams.producer import Headers
 from streams.settings import (
     CacheSettings,
+    DataForgeSettings,
     EngineSettings,
     KafkaSettings,
     RankSettings,
     RouteSettings,
     Settings,
+    SophiaSettings,
     WatchSettings,
 )
 from streams.speech import Recognizer, SpeechEngine
 from streams.topic import Topic
 from tests.fakes.model import STOP, a_spec
-from tests.fakes.ports import RememberedEffects
+from tests.fakes.ports import KnownResults, RememberedEffects
 from tests.fakes.speech import PlainDecoder, ReadingRecognizer, WordsAnalyst
 from tests.fakes.tokenizer import WordsTokenizer
 from tests.given import NOON, PASSAGE, an_origin
@@ -60,6 +63,8 @@ SETTINGS = Settings(
     cache=CacheSettings(exact="off"),
     rank=RankSettings(min_samples=2),
     watch=WatchSettings(failure_threshold=3),
+    dataforge=DataForgeSettings(retry_initial_s=0.01, retry_max_s=0.02),
+    sophia=SophiaSettings(retry_initial_s=0.01, retry_max_s=0.02),
 )
 FRANKENSTEIN = KnowledgeDocument(document_id="frankenstein", title="Frankenstein", text=PASSAGE, updated_at=NOON)
 
@@ -137,6 +142,7 @@ def outside(
     pack_cache: ByteCache | None = None,
     static_packs: Mapping[str, Pack] | None = None,
     profiles: Profiles | None = None,
+    proposal_sink: ProposalSink | None = None,
     recognizer: Recognizer | None = None,
     engines: Sequence[SpeechEngine] = (),
     gate: Gate | None = None,
@@ -155,6 +161,7 @@ def outside(
         static_packs=static_packs or {},
         profiles=profiles,
         feedback_sink=sink,
+        proposal_sink=proposal_sink,
         decoder=PlainDecoder(),
         recognizer=recognizer or ReadingRecognizer(),
         engines=tuple(engines),
@@ -162,6 +169,7 @@ def outside(
         champions={},
         circuits={},
         effects=RememberedEffects(),
+        past=KnownResults(),
         attacks={},
         gate=gate or MemoryGate(window_s=60.0, duplicate_ms=0.0),
         answers=answers_of(Settings(), clock),

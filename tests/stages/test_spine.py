@@ -17,7 +17,17 @@ from agents.rank import agent as rank
 from agents.retrieve import agent as retrieve
 from agents.route import agent as route
 from agents.watch import agent as watch
-from schemas.records import CircuitState, Command, CommandAction, KnowledgeDocument, Origin, Ranking, Status, Turn
+from schemas.records import (
+    CircuitState,
+    Command,
+    CommandAction,
+    Feedback,
+    KnowledgeDocument,
+    Origin,
+    Ranking,
+    Status,
+    Turn,
+)
 from streams.clients.answers import answers_of
 from streams.clients.cache import LruCache
 from streams.clients.memory_gate import MemoryGate
@@ -89,7 +99,7 @@ def attach_retrieve(app: FakeApp, store: ScriptedStore, clock: FixedClock, *open
     )
 
 
-def attach_deliver(app: FakeApp, clock: FixedClock, sink: ScriptedSink) -> None:
+def attach_deliver(app: FakeApp, clock: FixedClock, sink: ScriptedSink[Feedback]) -> None:
     deliver.attach(
         app.app,
         reads=TOPICS.feedback,
@@ -97,7 +107,9 @@ def attach_deliver(app: FakeApp, clock: FixedClock, sink: ScriptedSink) -> None:
         effects=TOPICS.effects,
         memory=RememberedEffects(),
         sink=sink,
+        circuits={},
         clock=clock,
+        settings=SETTINGS.dataforge,
     )
 
 
@@ -278,6 +290,7 @@ async def test_publish_ends_the_request_and_leaves_feedback_and_speech(app: Fake
         results=TOPICS.results,
         feedback=TOPICS.feedback,
         speech_requests=TOPICS.speech_requests,
+        proposals=TOPICS.proposals,
         clock=clock,
     )
     answer = an_answer("Mary Shelley.", a_chunk(), request=a_request(speak=True))
@@ -287,6 +300,7 @@ async def test_publish_ends_the_request_and_leaves_feedback_and_speech(app: Fake
     assert [result.status for result in app.of(TOPICS.results)] == [Status.OK]
     assert [feedback.chunk_ids for feedback in app.of(TOPICS.feedback)] == [("frankenstein#0",)]
     assert [speech.text for speech in app.of(TOPICS.speech_requests)] == ["Mary Shelley."]
+    assert [proposal.raw_text for proposal in app.of(TOPICS.proposals)] == ["Mary Shelley."]
 
 
 async def test_rank_keeps_the_table_and_repeats_it_for_views(app: FakeApp) -> None:
@@ -365,9 +379,9 @@ async def test_while_the_store_is_down_a_document_waits_and_no_cache_hears_of_it
 
 
 async def test_deliver_hands_feedback_over_and_reports_the_call(app: FakeApp, clock: FixedClock) -> None:
-    sink = ScriptedSink()
+    sink = ScriptedSink[Feedback]()
     attach_deliver(app, clock, sink)
-    feedback = publish_rules.feedback(an_evaluation())
+    feedback = a_feedback()
 
     await app.put(TOPICS.feedback, feedback)
 
@@ -384,7 +398,7 @@ async def test_deliver_leaves_failures_to_the_engine_and_reports_them(
     attach_deliver(app, clock, ScriptedSink(error))
 
     with pytest.raises(type(error)):
-        await app.put(TOPICS.feedback, publish_rules.feedback(an_evaluation()))
+        await app.put(TOPICS.feedback, a_feedback())
 
     assert [(o.ok, o.error_code) for o in app.of(TOPICS.outcomes)] == [(not counts, error.code)]
     assert "deliver" in app.patient
@@ -400,6 +414,11 @@ def attach_index(app: FakeApp, store: ScriptedStore, clock: FixedClock) -> None:
         clock=clock,
         settings=SETTINGS.index,
     )
+
+
+def a_feedback() -> Feedback:
+    evaluation = an_evaluation()
+    return publish_rules.feedback(evaluation, publish_rules.result(evaluation, NOON))
 
 
 def a_command(action: CommandAction, subject: str, model: str | None = None) -> Command:

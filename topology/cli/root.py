@@ -20,6 +20,7 @@ from topology.cli import (
     ingest_command,
     models_command,
     produce_command,
+    reindex_command,
     replay_command,
     run_commands,
     schemas_command,
@@ -94,6 +95,7 @@ def commands() -> typer.Typer:
         circuits_command,
         dead_letters_command,
         attacks_command,
+        reindex_command,
         replay_command,
     ):
         module.register(app)

@@ -18,9 +18,11 @@ from streams.settings import (
     DataForgeSettings,
     KafkaSettings,
     ProfileSettings,
+    ProposeSettings,
     RedisSettings,
     RegistrySettings,
     Settings,
+    SophiaSettings,
     StoreSettings,
     TelemetrySettings,
 )
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 
 WINDOW = 500  # requests between two moments at which champions and circuits change; bounds what is held in memory
 ATTEMPT_BYTES = 3
+UNUSED = frozenset({"analyst"})  # of the stages that run here those that use it get no records: nothing is proposed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +155,7 @@ async def _namespace(
         data_dir = Path(owned.enter_context(folder))
         units = run.order.units()
         uses = {port for stage in drawn(own).stages if stage.unit in units for port in stage.uses}
-        opened = uses - {"models"} if run.answers is Answers.RECORDED else uses
+        opened = uses - UNUSED - ({"models"} if run.answers is Answers.RECORDED else set())
         outside = await owned.enter_async_context(
             open_outside(own, uses=opened, data_dir=data_dir, cache_dir=run.cache_dir, tell=run.tell)
         )
@@ -167,6 +170,7 @@ async def _namespace(
             encoder=RecordedEncoder(outside.encoder, book) if "encoder" in uses else outside.encoder,
             models=models,
             feedback_sink=None,
+            proposal_sink=None,
             champions=learned.champions,
             circuits=learned.circuits,
             attacks={},  # questions that were admitted then are not refused for what was learned since
@@ -175,7 +179,7 @@ async def _namespace(
         schemas = await open_schemas(own.registry, topics)
         await provision([_kept(plan_of(topic, own.kafka)) for topic in topics], own.kafka)
         owned.push_async_callback(remove, run.settings.kafka, prefix)
-        kept_out = set(views(topics)) | {"feedback_sink"}
+        kept_out = set(views(topics)) | {"feedback_sink", "proposal_sink"}
         worker = await owned.enter_async_context(
             working(own, units, outside, uses=uses - kept_out, data_dir=data_dir, tell=lambda _: None)
         )
@@ -201,6 +205,8 @@ def isolated(settings: Settings, order: Order, prefix: str) -> Settings:
         store=store,
         dataforge=DataForgeSettings(),
         profile=ProfileSettings(),
+        propose=ProposeSettings(answers="off"),
+        sophia=SophiaSettings(),
         redis=RedisSettings(),  # what a replay asks counts against nobody's limits
         cache=replace(settings.cache, exact="off", semantic="off"),  # every question is asked, as often as it was
         route=replace(settings.route, hedge_share=0.0),  # who is quicker today must decide nothing

@@ -1,6 +1,5 @@
-"""Program: language analysis, in a process of its own. Arguments: operations, in order."""
+"""Program: language analysis, in a process of its own. Every call names its operations, in order."""
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
@@ -18,12 +17,12 @@ def load() -> Callable[[Mapping[str, str]], bytes]:
     from streams.clients.language.readers import Spacy, spacy_folder  # noqa: PLC0415 - as above
 
     folder = spacy_folder()
-    reading = Reading(sys.argv[1:], english=Spacy(folder) if folder is not None else None, identify=identified)
+    reading = Reading(english=Spacy(folder) if folder is not None else None, identify=identified)
     try:
         reading.load()
     except ModelMissing as error:
         raise RuntimeError(error.message) from error
-    return lambda asked: written(reading.read(asked["text"]))
+    return lambda asked: written(reading.read(asked["text"], list(filter(None, asked["operations"].split(",")))))
 
 
 def written(draft: Draft) -> bytes:

@@ -20,7 +20,7 @@ MODULE = "streams.clients.language.analysis_program"
 
 
 class ProgramAnalyst:
-    """Analyses with what is installed. `operations` are names, in order."""
+    """Analyses with what is installed. `operations` are those of calls that name none, in order."""
 
     def __init__(self, settings: AnalyseSettings, operations: Sequence[str]) -> None:
         self._settings = settings
@@ -28,7 +28,7 @@ class ProgramAnalyst:
         self._remembered: OrderedDict[bytes, Analysis] = OrderedDict()
         self._program = Program(
             "language analysis",
-            (MODULE, *operations),
+            (MODULE,),
             timeout_s=settings.timeout_s,
             unavailable=ProviderUnavailable,
         )
@@ -44,26 +44,27 @@ class ProgramAnalyst:
         """End the program."""
         await self._program.close()
 
-    async def analyse(self, origin: Origin, text: str) -> Analysis:
+    async def analyse(self, origin: Origin, text: str, *, operations: Sequence[str] | None = None) -> Analysis:
         """Return the analysis of a text. Raises ProviderUnavailable."""
+        names = self._operations if operations is None else tuple(operations)
         readable = text[: self._settings.max_chars].encode("utf-8", "replace").decode()
-        digest = hashlib.blake2b(readable.encode(), digest_size=16).digest()
+        digest = hashlib.blake2b("\0".join((*names, readable)).encode(), digest_size=16).digest()
         known = self._remembered.get(digest)
         if known is not None:
             self._remembered.move_to_end(digest)
             return replace(known, origin=origin)
         try:
-            answer = await self._program.ask({"text": readable})
+            answer = await self._program.ask({"text": readable, "operations": ",".join(names)})
         except ProviderRefused as error:
             raise ProviderUnavailable(f"a text of {len(readable):,} characters: {error.message}") from error
-        found = self._analysis(origin, answer)
+        found = self._analysis(origin, answer, names)
         if self._settings.cache_size:
             self._remembered[digest] = found
             while len(self._remembered) > self._settings.cache_size:
                 self._remembered.popitem(last=False)
         return found
 
-    def _analysis(self, origin: Origin, answer: bytes) -> Analysis:
+    def _analysis(self, origin: Origin, answer: bytes, names: tuple[str, ...]) -> Analysis:
         read = orjson.loads(answer)
         return Analysis(
             origin=origin,
@@ -72,6 +73,6 @@ class ProgramAnalyst:
             tokens=tuple(Token(**token) for token in read["tokens"]),
             entities=tuple(Entity(**entity) for entity in read["entities"]),
             model=read["model"],
-            operations=self._operations,
+            operations=names,
             findings=tuple(read["findings"]),
         )

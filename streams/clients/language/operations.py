@@ -7,7 +7,7 @@ in the record becomes a finding.
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Protocol
@@ -18,7 +18,18 @@ from streams.words import content_words, sentences, words
 GROUP = "forgestream.operations"
 MOST_TOKENS = 20_000
 MOST_KEYWORDS = 10
+MOST_RELATIONS = 1_000
 UNKNOWN = "und"  # BCP 47: undetermined
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """What a sentence says of something, plainly: not asked, denied or supposed."""
+
+    subject: str
+    relation: str
+    object: str
+    sentence: str
 
 
 class Reader(Protocol):
@@ -31,6 +42,9 @@ class Reader(Protocol):
 
     def entities(self, text: str) -> Sequence[Entity]:
         """Return the names; empty where the model knows none."""
+
+    def relations(self, text: str) -> Sequence[Relation]:
+        """Return what is said of what; empty where the model knows no grammar."""
 
 
 @dataclass(slots=True)
@@ -96,6 +110,12 @@ def _tokens(draft: Draft) -> None:
 @operation("entities")
 def _entities(draft: Draft) -> None:
     draft.entities = draft.reader(draft.language).entities(draft.text)[:MOST_TOKENS]
+
+
+@operation("relations")
+def _relations(draft: Draft) -> None:
+    found = [asdict(relation) for relation in draft.reader(draft.language).relations(draft.text)[:MOST_RELATIONS]]
+    draft.findings.append(json.dumps({"operation": "relations", "relations": found}, ensure_ascii=False))
 
 
 @operation("keywords")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import simplemma
 
 from schemas.records import Entity, Token
+from streams.clients.language.operations import Relation
+from streams.clients.language.relations import relations_of
 from streams.errors import ModelMissing
 
 if TYPE_CHECKING:
@@ -32,6 +34,10 @@ class Dictionaries:
 
     def entities(self, text: str) -> Sequence[Entity]:  # noqa: ARG002 - as `Reader` says
         """Return nothing: a dictionary knows no names."""
+        return ()
+
+    def relations(self, text: str) -> Sequence[Relation]:  # noqa: ARG002 - as `Reader` says
+        """Return nothing: a dictionary knows no grammar."""
         return ()
 
     def _token(self, word: str, language: str) -> Token:
@@ -71,6 +77,10 @@ class Spacy:
         """Return the names."""
         found = self._document(text).ents
         return [Entity(text=name.text, label=name.label_, start=name.start_char, end=name.end_char) for name in found]
+
+    def relations(self, text: str) -> Sequence[Relation]:
+        """Return what is said of what."""
+        return tuple(relations_of(self._document(text)))
 
     def _document(self, text: str) -> "Doc":
         if self._read is None or self._read[0] != text:

@@ -11,8 +11,7 @@ Identify = Callable[[str], str]
 class Reading:
     """Runs operations on texts. English without spaCy is read by dictionaries."""
 
-    def __init__(self, names: Sequence[str], *, english: Spacy | None, identify: Identify) -> None:
-        self._run = [operations()[name] for name in names]
+    def __init__(self, *, english: Spacy | None, identify: Identify) -> None:
         self._english = english
         self._others: Reader = Dictionaries()
         self._identify = identify
@@ -23,11 +22,11 @@ class Reading:
         if self._english is not None:
             self._english.load()
 
-    def read(self, text: str) -> Draft:
+    def read(self, text: str, names: Sequence[str]) -> Draft:
         """Return what the operations have found."""
         draft = Draft(text, self._identify, self._reader)
-        for run in self._run:
-            run(draft)
+        for name in names:
+            operations()[name](draft)
         return draft
 
     def _reader(self, language: str) -> Reader:

@@ -1,6 +1,7 @@
 """What a request carries on with once its vector is known."""
 
-from agents.embed.rules import embedding, embedding_id
+from agents.embed.rules import embedding
+from schemas.ids import embedding_id
 from tests.given import a_request
 
 

@@ -1,13 +1,16 @@
 """What a request ends with."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from agents.publish import rules
 from schemas.ids import result_id
-from schemas.records import Answer, Status
+from schemas.records import Answer, Evaluation, Status
 from tests.given import NOON, a_chunk, a_request, an_answer, an_evaluation, an_origin
+
+LATER = NOON + timedelta(seconds=1)
 
 
 def an_answer_to(*, strict: bool = False, speak: bool = False, degradations: tuple[str, ...] = ()) -> Answer:
@@ -73,13 +76,60 @@ def test_feedback_names_pack_passages_and_reward_under_a_stable_id() -> None:
     answer = an_answer("Mary Shelley.", a_chunk(), a_chunk(kept=False), request=a_request(context_pack_id="pack-7"))
     evaluation = an_evaluation(replace(answer, pack_version="3"))
 
-    feedback = rules.feedback(evaluation)
+    feedback = rules.feedback(evaluation, rules.result(evaluation, NOON))
 
     assert (feedback.context_pack_id, feedback.pack_version, feedback.chunk_ids) == ("pack-7", "3", ("frankenstein#0",))
     assert (feedback.reward, feedback.passed, feedback.tokens_used) == (0.9, True, 56)
-    assert feedback.feedback_id == rules.feedback(evaluation).feedback_id
-    assert feedback.feedback_id != rules.feedback_id("request-2", "rules/1")
-    assert feedback.feedback_id != rules.feedback_id("request-1", "rules/2")
+    assert (feedback.prompt_version, feedback.evaluator, feedback.decision) == (
+        "literary/1",
+        "rules/1",
+        answer.decision,
+    )
+    assert feedback.feedback_id == rules.feedback(evaluation, rules.result(evaluation, LATER)).feedback_id
+    by_another = replace(evaluation, evaluator="rules/2")
+    assert feedback.feedback_id != rules.feedback(by_another, rules.result(by_another, NOON)).feedback_id
+
+
+def test_of_an_answer_that_is_not_shown_dataforge_learns_why() -> None:
+    evaluation = an_evaluation(passed=False, policy=0.0)
+
+    feedback = rules.feedback(evaluation, rules.result(evaluation, NOON))
+
+    assert (feedback.output, feedback.passed) == (evaluation.answer.text, False)
+    assert feedback.error is not None
+    assert "gives its instructions away" in feedback.error
+
+
+def test_a_good_answer_that_rests_on_passages_is_proposed_as_sure_as_its_evaluation() -> None:
+    request = a_request(context_pack_id="pack-7")
+    evaluation = an_evaluation(an_answer("Mary Shelley wrote it.", a_chunk(), request=request), overall=0.8)
+
+    (proposal,) = rules.proposals(evaluation, rules.result(evaluation, NOON))
+
+    assert (proposal.proposal_id, proposal.source, proposal.confidence) == ("answer:request-1", "answer", 0.8)
+    assert (proposal.raw_text, proposal.model, proposal.provider) == (
+        "Mary Shelley wrote it.",
+        "first",
+        "first-provider",
+    )
+    assert proposal.metadata["context_pack_id"] == "pack-7"
+    assert proposal.metadata["chunk_ids"] == "frankenstein#0"
+    assert "pack_version" not in proposal.metadata
+
+
+@pytest.mark.parametrize(
+    "evaluation",
+    [
+        an_evaluation(an_answer("Mary Shelley.")),
+        an_evaluation(passed=False),
+        an_evaluation(an_answer_to(degradations=("model_fallback",))),
+        an_evaluation(passed=False, policy=0.0),
+        an_evaluation(an_answer("x", a_chunk(), request=a_request(origin=replace(an_origin(), replay_id="r")))),
+    ],
+    ids=["rests on nothing", "did not pass", "degraded", "withheld", "replayed"],
+)
+def test_no_other_answer_is_proposed(evaluation: Evaluation) -> None:
+    assert rules.proposals(evaluation, rules.result(evaluation, NOON)) == ()
 
 
 def test_an_answer_is_spoken_when_that_was_asked_for_and_it_is_shown() -> None:
@@ -96,4 +146,4 @@ def test_the_origin_travels_to_the_end() -> None:
     origin = an_origin(session_id="s1")
     evaluation = an_evaluation(an_answer(request=a_request(origin=origin)))
 
-    assert rules.result(evaluation, NOON).origin == rules.feedback(evaluation).origin == origin
+    assert rules.feedback(evaluation, rules.result(evaluation, NOON)).origin == origin

@@ -38,7 +38,7 @@ def test_stages_are_drawn_in_the_order_a_question_takes() -> None:
 def test_a_table_is_owned_by_one_stage_and_its_sources_have_its_partitions() -> None:
     tables = list(GRAPH.tables())
 
-    assert sorted(name for _, name in tables) == ["champions", "circuits", "sessions"]
+    assert sorted(name for _, name in tables) == ["champions", "circuits", "sessions", "turns"]
     for stage in GRAPH.stages:
         if stage.tables:
             assert {topic.partitions for topic in stage.reads} == {Settings().kafka.partitions}

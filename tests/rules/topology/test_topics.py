@@ -17,7 +17,7 @@ TOPICS = Topics.of(KafkaSettings())
 def test_every_topic_has_its_own_name_with_dashes() -> None:
     names = [topic.name for topic in TOPICS]
 
-    assert len(names) == len(set(names)) == 32
+    assert len(names) == len(set(names)) == 33
     assert not [name for name in names if "_" in name]
     assert "speech-requests" in names
 

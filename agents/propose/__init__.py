@@ -1,0 +1,1 @@
+"""propose: Proposal -> SophiaProposal. The facts of a text, its vector, and where both come from."""
