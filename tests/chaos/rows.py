@@ -20,6 +20,7 @@ class Run:
     crashes: int  # workers that ended by themselves and were started again
     audit: Audit
     memory_mb: Sequence[float] = ()  # of all workers together, after each fault
+    seed: str = ""  # of every random choice; runs from before it was kept have none
 
 
 HEAD = (
@@ -59,3 +60,12 @@ def _row(name: str, kafka: str, runs: Sequence[Run]) -> str:
         ),
     ]
     return f"| {' | '.join(map(str, cells))} |"
+
+
+def seeds(runs: Iterable[Run]) -> str:
+    """Return the seeds of the runs in Markdown, one line per scenario and version of Kafka."""
+    together: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for run in runs:
+        if run.seed:
+            together[run.scenario, run.kafka].append(f"`{run.seed}` ({run.faults})")
+    return "\n".join(f"- {name}, {kafka}: {', '.join(found)}" for (name, kafka), found in together.items())
