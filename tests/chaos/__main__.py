@@ -25,6 +25,7 @@ from topology.embedded.jars import JarLock
 from topology.embedded.kafka import EmbeddedKafka
 
 ROOT = Path(__file__).parents[2]
+PAGE = Path(__file__).with_name("page.md")
 LOCKS = {"3.9": Path(__file__).with_name("kafka-3.9.lock.json")}
 
 
@@ -131,7 +132,7 @@ def _write(runs: Sequence[Run], seed: int, out: Path) -> None:
     when = datetime.now(UTC).strftime("%Y-%m-%d")
     faults = sum(each.faults for each in runs)
     (out / "chaos.md").write_text(
-        PREFACE.format(
+        PAGE.read_text(encoding="utf-8").format(
             when=when,
             machine=f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}",
             seed=seed,
@@ -142,48 +143,6 @@ def _write(runs: Sequence[Run], seed: int, out: Path) -> None:
         ),
         encoding="utf-8",
     )
-
-
-PREFACE = """# Faults
-
-What happens when workers, brokers and the network fail under load. Three workers of one unit copy records from a topic to another
-after calls of 2 to 10 ms, and count the copies in a table, while a producer puts 100 to 300 records in each second. Before each fault
-the suite proves that work is under way (else the run is void); after it everything asked before its end must get done; in the end
-everything that came out, the table included, is recomputed from the input topic.
-
-`make chaos SEED={seed} MINUTES=30` repeats it (`KAFKA=3.9` on that version; `ARGS='--only "worker killed"'` one scenario). Written by that
-command: {when}, {machine}, {faults} faults. Duplicates are records that came out again after a crash,
-as at-least-once allows: byte for byte the same. Recovery is the time from the strike until everything asked before the fault's end
-was acknowledged on every partition, the fault's own length included; runs from before it was measured per partition show none.
-A scenario without a row in the first table has not been run to its end on this machine. Runs that failed before the faults they
-found were mended are not in it; decisions 14, 22 and 23 tell of them.
-
-{table}
-
-| scenario | fault | brokers |
-|---|---|---|
-{meanings}
-
-## What is promised, and which test proves it
-
-| promise | test |
-|---|---|
-| Killed, frozen, cut off or half-open workers lose, reorder and miscount nothing | `test_nothing_is_lost_reordered_or_miscounted`, the short form in CI |
-| Brokers killed one by one, the controller too: the same | `test_nothing_is_lost_reordered_or_miscounted` |
-| A worker that may have lost its partitions begins nothing and sends nothing | `tests/stages/streams/test_fences.py` |
-| Of two table values the one of the worker whose partition it was holds | `tests/stages/streams/test_recovery.py` |
-| A changelog that was deleted or truncated stops the worker with a sentence | `test_a_changelog_made_anew_is_refused_until_its_table_is_learned_again` |
-| A topic that gets more partitions stops its workers with a sentence; what comes then waits | `test_a_topic_that_grows_under_its_worker_stops_it_and_what_comes_then_waits` |
-| A worker without memory stops, and buries no record for it | `test_a_lack_of_memory_ends_the_worker_and_is_no_fault_of_the_record` |
-| Workers may join and leave under load; the lag ends at 0 | `test_workers_that_join_and_leave_under_load_lose_nothing_and_commit_everything` |
-| All other rows of the tables above | `make chaos`, which fails like a test |
-
-## Seeds
-
-Of the runs above, with their faults in brackets; the last two numbers are the turn and the scenario of one command. `--seed` takes the first.
-
-{seeds}
-"""
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from topology.embedded.properties import HOST
 T = TypeVar("T")
 WORKERS = 3
 PROVE_S = 30.0
-RECOVER_S = 150.0
+RECOVER_S = 120.0
 ASK_S = 5.0
 HEAP_MB = 256
 
