@@ -15,7 +15,7 @@ from typing import TypeVar
 from confluent_kafka import KafkaException
 
 from streams.settings import EmbeddedSettings
-from tests.chaos.crew import Crew
+from tests.chaos.crew import GAVE_UP, Crew
 from tests.chaos.ledger import PARTITIONS, Audit, Books, Ledger, audit
 from tests.chaos.load import Entry, Load
 from tests.chaos.programs.bookkeeper import SESSION_S, Post
@@ -102,7 +102,7 @@ class Arena:
         for topic in (self.books.ledger.reads.name, self.books.ledger.copies.name):
             self._await_done(topic)
         codes = self.crew.dismiss()
-        assert set(codes) <= {0, -signal.SIGTERM}, f"workers ended with {codes}\n{self.crew.tails()}"
+        assert set(codes) <= {0, GAVE_UP, -signal.SIGTERM}, f"workers ended with {codes}\n{self.crew.tails()}"
         return audit(self.cluster, self.books)
 
     def _await_done(self, topic: str) -> None:

@@ -20,6 +20,7 @@ from tests.eventually import eventually
 POLL_S = 0.05
 BACK_OFF_S = 0.5
 JOIN_S = 90.0
+GAVE_UP = 1  # exit code of a worker that ends by itself
 
 
 class Crew:
@@ -131,10 +132,12 @@ class Crew:
                 child.kill()
 
     def dismiss(self) -> list[int]:
-        """Ask all to stop; returns their exit codes."""
+        """Ask all to stop; returns their exit codes. One that gives up at that moment has crashed."""
         self._ended.set()
         with self._lock, ThreadPoolExecutor(len(self._workers)) as pool:
-            return list(pool.map(Child.stop, self._workers.values()))
+            codes = list(pool.map(Child.stop, self._workers.values()))
+        self.crashes += codes.count(GAVE_UP)
+        return codes
 
     def _attend(self) -> None:
         while not self._ended.wait(POLL_S):
