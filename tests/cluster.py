@@ -40,15 +40,9 @@ class Cluster:
         self.bootstrap = bootstrap
         self._timeout_s = timeout_s
         self._replication = replication
-        self._admin = self._connected()
+        self._admin = AdminClient({"bootstrap.servers": bootstrap})
+        self._asking: dict[str, Consumer] = {}
         self._partitions: dict[str, int] = {}
-
-    def _connected(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.bootstrap})
-
-    def reconnect(self) -> None:
-        """Forget what is known of the brokers: librdkafka keeps a group's coordinator for ten minutes, also when it is another."""
-        self._admin = self._connected()
 
     def create(self, topics: Iterable[str], partitions: int, **config: str) -> None:
         """Create topics and wait until they can be used; a setting of Kafka is written with underscores for dots."""
@@ -147,12 +141,20 @@ class Cluster:
         return sum(sum(self.offsets(group, topic)) for topic in topics)
 
     def offsets(self, group: str, topic: str) -> list[int]:
-        """Return the offset a group has committed on each partition of a topic, 0 for none."""
+        """Return the offset a group has committed on each partition of a topic, 0 for none.
+
+        Asked as a consumer of the group that never joins: librdkafka's admin client keeps a group's coordinator for ten minutes, also
+        when that broker is dead.
+        """
+        asking = self._asking.get(group)
+        if asking is None:
+            asking = self._asking[group] = Consumer({"bootstrap.servers": self.bootstrap, "group.id": group})
         wanted = [TopicPartition(topic, number) for number in range(self._partitions[topic])]
-        request = ConsumerGroupTopicPartitions(group, wanted)
-        [future] = self._admin.list_consumer_group_offsets([request], request_timeout=self._timeout_s).values()
-        found = sorted(future.result(self._timeout_s).topic_partitions, key=lambda tp: tp.partition)
-        return [max(0, partition.offset) for partition in found]
+        found = asking.committed(wanted, timeout=self._timeout_s)
+        for partition in found:
+            if partition.error is not None:
+                raise KafkaException(partition.error)
+        return [max(0, partition.offset) for partition in sorted(found, key=lambda tp: tp.partition)]
 
     def read(self, topic: str) -> Iterator[Stored]:
         """Read a topic from its start to its present end."""

@@ -6,7 +6,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from operator import ge
 from pathlib import Path
@@ -127,7 +127,8 @@ class Arena:
             except (KafkaException, TimeoutError):
                 if time.monotonic() > deadline:
                     raise
-                self.cluster.reconnect()
+                with suppress(KafkaException):
+                    self.cluster.refresh()
 
 
 Strike = Callable[[Arena, random.Random], None]
