@@ -11,7 +11,7 @@ LOCKS := $(addprefix requirements/, bootstrap.lock develop.lock models.lock)
 WORKERS ?= 2
 export PYTHON
 
-.PHONY: help install demo test lint format check bench chaos simulate leak storm overhead screen lock generate measure clean
+.PHONY: help install demo test lint format check bench chaos simulate leak storm overhead screen calibrate lock generate measure clean
 
 help: ## Show this list
 	@printf 'forgestream: questions on Kafka in, grounded answers out\n\n'
@@ -69,6 +69,9 @@ overhead: $(INSTALLED) ## What routing adds to a call, beside LiteLLM's router; 
 screen: $(INSTALLED) ## Train and measure the prompt-injection screen; results go to docs/screen.md
 	$(BIN)/python -m tests.screening.train
 	$(BIN)/python -m tests.screening.measure
+
+calibrate: $(INSTALLED) ## Compare judges on the answers of two models; writes docs/judging.md
+	$(BIN)/python -m tests.benchmarks.calibrate $(ARGS)
 
 lock: $(INSTALLED) ## Resolve pyproject.toml into requirements/*.lock (UPGRADE=1 takes the newest versions)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash requirements/lock.sh

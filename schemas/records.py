@@ -574,7 +574,9 @@ class Outcome:
 class Score:
     """One judged property of an answer."""
 
-    name: Annotated[str, "relevance, correctness, coherence, policy_compliance or context_overlap"]
+    name: Annotated[
+        str, "relevance, correctness, coherence, policy_compliance or context_overlap; judge for that of a model"
+    ]
     value: Annotated[float, "0 to 1; 0 unless the status is scored"]
     status: Annotated[ScoreStatus, "Whether the value is a measurement"] = ScoreStatus.SCORED
 
@@ -585,10 +587,12 @@ class Evaluation:
 
     origin: Annotated[Origin, "Who asked"]
     answer: Annotated[Answer, "What was judged"]
-    scores: Annotated[tuple[Score, ...], "Five scores, fixed order"]
+    scores: Annotated[tuple[Score, ...], "Five scores, fixed order, then that of the judge when one is configured"]
     overall: Annotated[float, "Weighted mean of the scored ones, 0 to 1"]
     passed: Annotated[bool, "Overall at or above the threshold and no policy breach"]
-    evaluator: Annotated[str, "Judge and its version"]
+    evaluator: Annotated[str, "Rules and their version"]
+    judge: Annotated[str | None, "Model that was to judge beside the rules; none when none is configured"] = None
+    judge_prompt: Annotated[str | None, "Version of what the judge is asked"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -602,6 +606,8 @@ class Verdict:
     latency_ms: Annotated[float, "Of the call"]
     cost_usd: Annotated[float, "Of the call"]
     at: Annotated[datetime, "Event time of the request"]
+    judge: Annotated[str | None, "Model whose score is part of this one; none when it is the rules' alone"] = None
+    judge_prompt: Annotated[str | None, "Version of what the judge was asked"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -628,12 +634,12 @@ class Result:
     errors: Annotated[tuple[ErrorReport, ...], "What was wrong, every problem listed"] = ()
     degradations: Annotated[tuple[str, ...], "What could not be had"] = ()
     sources: Annotated[tuple[Source, ...], "Passages used"] = ()
-    scores: Annotated[tuple[Score, ...], "Five scores"] = ()
+    scores: Annotated[tuple[Score, ...], "Five scores, then that of the judge when one is configured"] = ()
     overall: Annotated[float | None, "Weighted mean of the scores"] = None
     decision: Annotated[RouteDecision | None, "Why this model"] = None
     prompt_version: Annotated[str | None, "Version of the template"] = None
     pack_version: Annotated[str | None, "Version of the DataForge pack"] = None
-    evaluator: Annotated[str | None, "Judge and its version"] = None
+    evaluator: Annotated[str | None, "Rules and their version"] = None
     input_tokens: Annotated[int, "Tokens of the prompt"] = 0
     output_tokens: Annotated[int, "Tokens of the answer"] = 0
     cost_usd: Annotated[float, "Price of the model call"] = 0.0
@@ -648,6 +654,8 @@ class Result:
     left_out: Annotated[tuple[Source, ...], "Passages looked at and not used, and why"] = ()
     query: Annotated[str, "What was asked, as admitted; empty when it never came that far"] = ""
     context_pack_id: Annotated[str | None, "DataForge context pack that was asked for"] = None
+    judge: Annotated[str | None, "Model that was to judge beside the rules; none when none is configured"] = None
+    judge_prompt: Annotated[str | None, "Version of what the judge is asked"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

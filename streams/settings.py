@@ -484,6 +484,17 @@ class EvaluateSettings:
     """How answers are judged."""
 
     pass_mark: float = setting(0.5, "Overall score from which an answer passes", least=0, most=1)
+    judge: str = setting(
+        "",
+        "Model that judges beside the rules, as in FORGESTREAM_ROUTE_MODELS; `same` is whoever answered; empty is none; see docs/judging.md",
+    )
+    judge_weight: float = setting(
+        0.5, "Share of the judge in the overall score of an answer it has judged", least=0, most=1
+    )
+    judge_share: float = setting(1.0, "Share of the answers that are judged by a model", least=0, most=1)
+    judge_timeout_s: float = setting(
+        30.0, "Longest wait for the judge; the deadline of the request may be sooner", unit="s", least=0.05
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,7 +49,8 @@ def attach_unit(unit: Unit, app: App, topics: Topics, outside: Outside, settings
                      outcomes=topics.outcomes, effects=topics.effects, memory=outside.effects, models=outside.models,
                      answers=outside.answers, encoder=outside.encoder, champions=outside.champions, circuits=outside.circuits,
                      clock=outside.clock, settings=settings.route, caching=settings.cache)
-        evaluate.attach(app, reads=topics.answers, writes=topics.evaluations, verdicts=topics.verdicts, settings=settings.evaluate)
+        evaluate.attach(app, reads=topics.answers, writes=topics.evaluations, verdicts=topics.verdicts, outcomes=topics.outcomes,
+                        judges=outside.judges, circuits=outside.circuits, clock=outside.clock, settings=settings.evaluate)
         publish.attach(app, reads=topics.evaluations, results=topics.results, feedback=topics.feedback,
                        speech_requests=topics.speech_requests, clock=outside.clock,
                        proposals=topics.proposals if settings.proposes_answers else None)

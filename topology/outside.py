@@ -11,7 +11,7 @@ from schemas.records import Attack, CircuitState, Invalidation, Ranking
 from streams.answers import AnswerMemory
 from streams.clients.answers import answers_of
 from streams.clients.cache import ByteCache
-from streams.clients.models.registry import models_of
+from streams.clients.models.registry import OwnedModel, judges_of, models_of
 from streams.clients.providers import (
     Lifecycle,
     encoder_of,
@@ -58,6 +58,7 @@ class Outside:
     encoder: Encoder
     store: ChunkStore
     models: tuple[Model, ...]
+    judges: tuple[Model, ...]
     tokenizer: Tokenizer
     window_tokens: int
     packs: PackSource | None
@@ -156,11 +157,15 @@ async def open_outside(
         async def answer() -> None:
             if {"models", "tokenizer", "window_tokens"} & set(uses):
                 models = models_of(settings.route)
+                judges: tuple[OwnedModel, ...] = ()
                 ports["models"], ports["tokenizer"] = models, models[0].tokenizer
                 competing = [model.spec for model in models if not model.spec.reserve]
                 ports["window_tokens"] = min(spec.context_tokens for spec in competing)
+                if "judges" in uses:
+                    ports["judges"] = judges = judges_of(settings.route, settings.evaluate.judge, models)
+                opened = (*models, *(judge for judge in judges if judge not in models))
                 if "models" in uses:
-                    await together(*(start(f"language model {model.spec.name}", model) for model in models))
+                    await together(*(start(f"language model {model.spec.name}", model) for model in opened))
 
         async def connect() -> None:
             clients = _clients(settings, uses)

@@ -1,10 +1,10 @@
 """Domain adapters: the instructions and the layout of a prompt. A changed text is a new version."""
 
 import hashlib
-import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from schemas.records import Chunk, Domain, Task, Turn
+from streams.marks import unforgeable_mark
 
 VERSION = 1
 NO_ANSWER = "The context holds no answer."
@@ -58,13 +58,6 @@ def user(
 def canary(request_id: str) -> str:
     """Return the word that must never appear in the answer to this request."""
     return f"ember-{_digest('canary', request_id)[:12]}"
-
-
-def unforgeable_mark(request_id: str, texts: Iterable[str]) -> str:
-    """Return a short mark that none of the texts contains, so that none can pretend to have ended."""
-    everything = "\n".join(texts)
-    marks = (_digest(f"mark {attempt}", request_id)[:6] for attempt in itertools.count())
-    return next(mark for mark in marks if mark not in everything)
 
 
 def _digest(purpose: str, request_id: str) -> str:

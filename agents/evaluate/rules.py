@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from agents.evaluate.judged import Judged
+from agents.evaluate.judgement import NAME as JUDGE
+from agents.evaluate.judgement import Judgement
 from agents.evaluate.scores import coherence, context_overlap, correctness, policy_compliance, relevance
 from schemas.records import Answer, Evaluation, Score, ScoreStatus, Verdict
 from streams.settings import EvaluateSettings
@@ -18,8 +20,8 @@ WEIGHTS: Mapping[str, float] = {
 }
 
 
-def evaluation(answer: Answer, settings: EvaluateSettings) -> Evaluation:
-    """Return the answer with its scores."""
+def evaluation(answer: Answer, settings: EvaluateSettings, judgement: Judgement | None = None) -> Evaluation:
+    """Return the answer with its scores, that of a judge last when there is one."""
     judged = Judged.of(answer)
     scores = (
         _score("relevance", relevance(judged)),
@@ -29,13 +31,17 @@ def evaluation(answer: Answer, settings: EvaluateSettings) -> Evaluation:
         _score("context_overlap", context_overlap(judged)),
     )
     mean = overall(scores)
+    if judgement is not None and judgement.score.status is ScoreStatus.SCORED:
+        mean += settings.judge_weight * (judgement.score.value - mean)
     return Evaluation(
         origin=answer.origin,
         answer=answer,
-        scores=scores,
+        scores=scores if judgement is None else (*scores, judgement.score),
         overall=mean,
         passed=mean >= settings.pass_mark and policy_compliance(judged) == 1.0,
         evaluator=EVALUATOR,
+        judge=judgement.judge if judgement else None,
+        judge_prompt=judgement.prompt if judgement else None,
     )
 
 
@@ -47,8 +53,12 @@ def overall(scores: Sequence[Score]) -> float:
 
 
 def verdict(evaluation: Evaluation) -> Verdict:
-    """Return what the champions learn. A breach of policy counts as zero, however good the rest is."""
+    """Return what the champions learn. A breach of policy counts as zero, however good the rest is.
+
+    The id says nothing of the judge: an answer judged again after a kill counts once, also when the judge fails this time.
+    """
     answer = evaluation.answer
+    by_judge = any(score.name == JUDGE and score.status is ScoreStatus.SCORED for score in evaluation.scores)
     breach = any(score.name == "policy_compliance" and score.value == 0.0 for score in evaluation.scores)
     return Verdict(
         verdict_id=f"{evaluation.origin.request_id}/{evaluation.evaluator}",
@@ -58,6 +68,8 @@ def verdict(evaluation: Evaluation) -> Verdict:
         latency_ms=answer.latency_ms,
         cost_usd=answer.cost_usd,
         at=evaluation.origin.event_time,
+        judge=evaluation.judge if by_judge else None,
+        judge_prompt=evaluation.judge_prompt if by_judge else None,
     )
 
 

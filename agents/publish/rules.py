@@ -36,6 +36,8 @@ def result(evaluation: Evaluation, at: datetime) -> Result:
         prompt_version=answer.prompt_version,
         pack_version=answer.pack_version,
         evaluator=evaluation.evaluator,
+        judge=evaluation.judge,
+        judge_prompt=evaluation.judge_prompt,
         input_tokens=answer.input_tokens,
         output_tokens=answer.output_tokens,
         cost_usd=answer.cost_usd,

@@ -27,6 +27,10 @@ MODEL = "forgestream.model"
 ADVICE = "make one with `forgestream reindex --into NAME`, then set FORGESTREAM_STORE_COLLECTION to that name"
 SHOWN = ("chunk_id", "document_id", "title", "text", "domain")
 
+QUIET = {
+    "grpc.keepalive_time_ms": 2**31 - 1
+}  # the server within refuses pymilvus' pings, and says so on standard error
+
 
 class MilvusStore:
     """A `ChunkStore`.
@@ -138,7 +142,12 @@ class MilvusStore:
         if self._lite:
             prepare(self._uri)
         try:
-            client = MilvusClient(self._uri, token=self._settings.token, timeout=self._settings.timeout_s)
+            client = MilvusClient(
+                self._uri,
+                token=self._settings.token,
+                timeout=self._settings.timeout_s,
+                grpc_options=QUIET if self._lite else {},
+            )
         except MilvusException as error:
             if self._lite:
                 advice = "another process has it open or it is not a Milvus Lite file; see FORGESTREAM_STORE_URI"

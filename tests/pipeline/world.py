@@ -153,6 +153,7 @@ def outside(
         encoder=encoder or HashingEncoder(),
         store=store or MemoryStore(Hashing.dimension),
         models=models,
+        judges=models,
         tokenizer=models[0].tokenizer,
         window_tokens=min(model.spec.context_tokens for model in models),
         packs=packs,

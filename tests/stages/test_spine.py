@@ -267,12 +267,16 @@ async def test_route_reports_failed_calls_even_when_the_request_fails(app: FakeA
     assert [decision.chosen for decision in app.of(TOPICS.decisions)] == ["first"]
 
 
-async def test_evaluate_judges_and_tells_the_champions(app: FakeApp) -> None:
+async def test_evaluate_judges_and_tells_the_champions(app: FakeApp, clock: FixedClock) -> None:
     evaluate.attach(
         app.app,
         reads=TOPICS.answers,
         writes=TOPICS.evaluations,
         verdicts=TOPICS.verdicts,
+        outcomes=TOPICS.outcomes,
+        judges=(),
+        circuits={},
+        clock=clock,
         settings=SETTINGS.evaluate,
     )
 

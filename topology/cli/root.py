@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from streams.errors import PipelineError, StartRefused
 from topology.cli import (
     attacks_command,
+    calibrate_command,
     champions_command,
     circuits_command,
     dead_letters_command,
@@ -93,6 +94,7 @@ def commands() -> typer.Typer:
         schemas_command,
         champions_command,
         circuits_command,
+        calibrate_command,
         dead_letters_command,
         attacks_command,
         reindex_command,

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from schemas.records import Result, Status
+from streams.errors import InjectionSuspected
 from topology.demo.journeys import Story
 from topology.demo.questions import NOT_A_RECORD, Asked, Ending
 
@@ -20,30 +21,39 @@ class Check:
     detail: str = ""
 
 
-def settled(story: Story, script: Sequence[Asked]) -> bool:
+def check(name: str, *, met: bool, otherwise: str = "") -> Check:
+    """Return an expectation; `otherwise` is told when it was not met."""
+    return Check(name=name, met=met, detail="" if met else otherwise)
+
+
+def endings(story: Story, script: Sequence[Asked]) -> Sequence[Check]:
+    """Judge how every question of a script ended."""
+    expected = {asked.question.ending for asked in script}
+    return [_endings(story, ending, script) for ending in Ending if ending in expected]
+
+
+def order(story: Story, script: Sequence[Asked]) -> Sequence[Check]:
+    """Judge what belongs together: a conversation, and the same question twice."""
+    return [_conversation(story, script), _twins(story, script)]
+
+
+def settled(story: Story) -> bool:
     """Whether all that follows the answers has been seen; nothing better will come then."""
-    return all(check.met for check in _consequences(story, script))
+    return all(check.met for check in consequences(story))
 
 
-def checks(story: Story, script: Sequence[Asked]) -> Sequence[Check]:
-    """Judge the story."""
-    return [
-        _one_result_each(story, script),
-        *(_endings(story, ending, script) for ending in Ending),
-        _conversation(story, script),
-        _twins(story, script),
-        *_consequences(story, script),
-    ]
+def consequences(story: Story) -> Sequence[Check]:
+    """Judge what has become of everything that was asked, by whichever act."""
+    always = [_one_result_each(story), _dead_letter(story)]
+    return [*always, _champions(story), _circuits(story), _feedback(story)] if _answers(story) else always
 
 
-def _consequences(story: Story, script: Sequence[Asked]) -> Sequence[Check]:
-    return [_dead_letter(story), _champions(story, script), _circuits(story, script), _feedback(story, script)]
-
-
-def _one_result_each(story: Story, script: Sequence[Asked]) -> Check:
-    odd = {asked.question.number: story.journey(asked.request_id).results for asked in script}
-    wrong = [f"question {number} has {count or 'none'}" for number, count in odd.items() if count != 1]
-    return Check(name="every question has exactly one terminal result", met=not wrong, detail="; ".join(wrong))
+def _one_result_each(story: Story) -> Check:
+    odd = [journey for journey in story.journeys.values() if journey.results != 1]
+    wrong = [f"{journey.request_id} has {journey.results or 'none'}" for journey in odd]
+    detail = "; ".join(wrong) if story.journeys else "nothing was asked"
+    name = f"each of {len(story.journeys)} questions has exactly one terminal result"
+    return Check(name=name, met=bool(story.journeys) and not wrong, detail=detail)
 
 
 def _endings(story: Story, ending: Ending, script: Sequence[Asked]) -> Check:
@@ -61,11 +71,13 @@ def _problems(story: Story, asked: Asked) -> Iterator[str]:
     if result is None:
         yield "no result within its deadline"
         return
-    if question.ending is Ending.REJECTED:
+    if question.ending in {Ending.REJECTED, Ending.ATTACK}:
         if result.status is not Status.REJECTED:
             yield f"its status is {result.status}"
         if len(result.errors) < question.problems:
             yield f"{len(result.errors)} of {question.problems} problems are listed"
+        if question.ending is Ending.ATTACK and not _is_refused_attack(result):
+            yield f"its risk is {result.risk:.2f}, its errors are {[error.error_code for error in result.errors]}"
         return
     if result.status not in {Status.OK, Status.DEGRADED} or not result.text.strip():
         reasons = ", ".join(error.message for error in result.errors)
@@ -77,6 +89,10 @@ def _problems(story: Story, asked: Asked) -> Iterator[str]:
         yield f"{question.document_id} is not among its sources"
     if question.ending is Ending.UNFOUNDED and cited:
         yield f"it cites {', '.join(sorted(cited))}"
+
+
+def _is_refused_attack(result: Result) -> bool:
+    return result.risk > 0.0 and [error.error_code for error in result.errors] == [InjectionSuspected.code]
 
 
 def _conversation(story: Story, script: Sequence[Asked]) -> Check:
@@ -107,13 +123,13 @@ def _dead_letter(story: Story) -> Check:
     return Check(name=name, met=len(kept) == 1 and not strangers, detail=detail)
 
 
-def _answers(story: Story, script: Sequence[Asked]) -> Sequence[Result]:
-    results = [story.journey(asked.request_id).result for asked in script]
-    return [result for result in results if result is not None and result.decision is not None]
+def _answers(story: Story) -> Sequence[Result]:
+    results = [journey.result for journey in story.journeys.values()]
+    return [result for result in results if result is not None and result.decision is not None and not result.reused]
 
 
-def _champions(story: Story, script: Sequence[Asked]) -> Check:
-    judged = Counter((r.decision.cell, r.decision.model) for r in _answers(story, script) if r.decision)
+def _champions(story: Story) -> Check:
+    judged = Counter((r.decision.cell, r.decision.model) for r in _answers(story) if r.decision)
     counted = {
         (cell, standing.model): standing.samples
         for cell, ranking in story.rankings.items()
@@ -124,22 +140,19 @@ def _champions(story: Story, script: Sequence[Asked]) -> Check:
         for (cell, model), answers in sorted(judged.items())
         if counted.get((cell, model)) != answers
     ]
-    detail = "; ".join(wrong) if judged else "no answer was judged"
     name = "every answer was counted once in the standing of its model"
-    return Check(name=name, met=bool(judged) and not wrong, detail=detail)
+    return Check(name=name, met=not wrong, detail="; ".join(wrong))
 
 
-def _circuits(story: Story, script: Sequence[Asked]) -> Check:
-    called = {result.decision.provider for result in _answers(story, script) if result.decision}
+def _circuits(story: Story) -> Check:
     opened = sorted(name for name, state in story.circuits.items() if state.open_until is not None)
     detail = f"open: {', '.join(opened)}" if opened else "" if story.circuits else "no call was watched"
-    met = bool(called) and bool(story.circuits) and not opened
-    return Check(name="every circuit is closed", met=met, detail=detail)
+    return Check(name="every circuit is closed", met=bool(story.circuits) and not opened, detail=detail)
 
 
-def _feedback(story: Story, script: Sequence[Asked]) -> Check:
-    answered = {result.origin.request_id for result in _answers(story, script)}
+def _feedback(story: Story) -> Check:
+    answered = {result.origin.request_id for result in _answers(story)}
     reported = {feedback.origin.request_id for feedback in story.feedback.values()}
     missing = len(answered - reported)
-    detail = f"{missing} missing" if missing else "" if answered else "nothing was answered"
-    return Check(name="every answer left feedback for DataForge", met=bool(answered) and not missing, detail=detail)
+    detail = f"{missing} missing" if missing else ""
+    return Check(name="every answer left feedback for DataForge", met=not missing, detail=detail)

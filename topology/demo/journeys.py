@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from schemas.records import (
     Answer,
+    AudioChunk,
     CircuitState,
     Context,
     Embedding,
@@ -15,14 +16,18 @@ from schemas.records import (
     Ranking,
     Request,
     Result,
+    SpeechChunk,
     TextQuery,
     TokenEvent,
     TokenEventType,
+    Transcript,
 )
 
-ASKED = ""  # the producer of a question is no stage
+ASKED = ""  # the stage of what a producer sends
 PATH = ("admit", "embed", "retrieve", "compose", "route", "evaluate", "publish")
-ON_THE_WAY = (TextQuery, Request, Embedding, Context, Prompt, Answer, Evaluation, Result)
+ON_THE_WAY = (
+    AudioChunk, TextQuery, Request, Embedding, Context, Prompt, Answer, Evaluation, Result, SpeechChunk,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +62,8 @@ class Journey:
     result: Result | None = None
     place: tuple[int, int] | None = None  # partition and offset of the result
     results: int = 0
+    heard: Transcript | None = None  # of a question that was spoken
+    spoken: tuple[SpeechChunk, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -108,6 +115,7 @@ class Story:
     circuits: Mapping[str, CircuitState] = field(default_factory=dict)
     feedback: Mapping[str, Feedback] = field(default_factory=dict)
     indexed: frozenset[str] = frozenset()  # subjects whose chunks are in the vector store
+    transitions: tuple[CircuitState, ...] = ()  # each in which a circuit came to say something else
 
     def journey(self, request_id: str) -> Journey:
         """Return the journey of a request, an empty one when nothing of it was seen."""
@@ -119,7 +127,7 @@ def after(story: Story, seen: Seen) -> Story:
     record = seen.record
     if isinstance(record, bytes):
         return replace(story, dead_letters=(*story.dead_letters, _dead_letter(record, seen.headers)))
-    if isinstance(record, (*ON_THE_WAY, TokenEvent)):
+    if isinstance(record, (*ON_THE_WAY, Transcript, TokenEvent)):
         request_id = record.origin.request_id
         return replace(story, journeys={**story.journeys, request_id: _moved(story.journey(request_id), seen)})
     return _learned(story, record)
@@ -130,7 +138,10 @@ def _learned(story: Story, record: object) -> Story:
         case Ranking():
             return replace(story, rankings={**story.rankings, record.cell: record})
         case CircuitState():
-            return replace(story, circuits={**story.circuits, record.dependency: record})
+            before = story.circuits.get(record.dependency)
+            turned = record.since is not None and (before is None or before.since != record.since)
+            transitions = (*story.transitions, record) if turned else story.transitions
+            return replace(story, circuits={**story.circuits, record.dependency: record}, transitions=transitions)
         case Feedback():
             return replace(story, feedback={**story.feedback, record.feedback_id: record})
         case Invalidation():
@@ -143,9 +154,12 @@ def _moved(journey: Journey, seen: Seen) -> Journey:
     record = seen.record
     if isinstance(record, TokenEvent):
         return _written(journey, record)
-    stage = ASKED if isinstance(record, TextQuery) else seen.stage
+    if isinstance(record, Transcript):
+        return replace(journey, heard=record)
     # a redelivered record is sent again by its stage: the first sending counts
-    journey = replace(journey, sent_at_ms={stage: seen.sent_at_ms, **journey.sent_at_ms})
+    journey = replace(journey, sent_at_ms={seen.stage: seen.sent_at_ms, **journey.sent_at_ms})
+    if isinstance(record, SpeechChunk):
+        return replace(journey, spoken=(*journey.spoken, record))
     if isinstance(record, Result):
         first = journey.result is None
         return replace(

@@ -1,44 +1,33 @@
-"""The story of a run: the library is loaded, the questions are asked, what happened is judged."""
+"""The story of a run: the library is loaded, the acts are played one after the other, what happened is judged."""
 
 import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from schemas.registry import SchemaSource
 from streams.settings import Settings
 from topology.contract import open_schemas
 from topology.demo import library
+from topology.demo.act import Act, Run
 from topology.demo.ask import Sender
-from topology.demo.expect import Check, checks, settled
+from topology.demo.expect import Check, consequences, settled
 from topology.demo.journeys import Story
+from topology.demo.neighbours import Neighbours
 from topology.demo.observe import Observer
-from topology.demo.questions import DEADLINE, NOT_A_RECORD, Asked, acts, scripted, text_query
+from topology.demo.questions import NOT_A_RECORD
 from topology.demo.screen import Screen
 from topology.reading import Span, open_reader
 from topology.topics import Topics
 
 LIBRARY_S = 60.0  # for all passages to be in the vector store
-GRACE_S = 5.0  # beyond a request's deadline: its expiry is a result too
 LEARNING_S = 10.0  # for standings, circuits and feedback to follow the last answer
 SETTLE_S = 0.3  # a result too many would come right after
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What a run has at hand once everything is up."""
-
-    settings: Settings
-    topics: Topics
-    sender: Sender
-    observer: Observer
-    screen: Screen
-
-
-async def play(settings: Settings, screen: Screen) -> Sequence[Check]:
-    """Load the library, ask the questions and judge; the units are running on `settings.kafka` already.
+async def play(settings: Settings, neighbours: Neighbours, acts: Sequence[Act], screen: Screen) -> Sequence[Check]:
+    """Load the library, play the acts and judge; the units are running on `settings.kafka` already.
 
     Raises:
         DeliveryFailed: the broker did not take a record.
@@ -48,11 +37,24 @@ async def play(settings: Settings, screen: Screen) -> Sequence[Check]:
     async with AsyncExitStack() as stack:
         observer = await _observed(stack, settings, topics, schemas)
         sender = await stack.enter_async_context(Sender(settings, schemas))
-        run = Run(settings=settings, topics=topics, sender=sender, observer=observer, screen=screen)
-        script = scripted()
-        if await _load(run):
-            await _ask(run, script)
-        return await _judge(run, script)
+        run = Run(
+            settings=settings, topics=topics, sender=sender, observer=observer, screen=screen, neighbours=neighbours
+        )
+        if not await _load(run):
+            return await _judged(run, [], [Check(name="the library is loaded", met=False)])
+        run.sender.send_bytes(topics.texts, "not-a-record", NOT_A_RECORD)
+        played: list[Act] = []
+        judged: list[Check] = []
+        for act in acts:
+            if why := act.missing(run):
+                screen.done(f"{act.title}: left out, since {why}", {"act": act.name, "missing": why})
+                continue
+            screen.act(act.name, act.title, act.about)
+            played.append(act)
+            judged += await act.play(run)
+            if any(journey.results == 0 for journey in run.story.journeys.values()):
+                break  # what was asked next would wait as long
+        return await _judged(run, played, judged)
 
 
 async def _observed(stack: AsyncExitStack, settings: Settings, topics: Topics, schemas: SchemaSource) -> Observer:
@@ -88,7 +90,7 @@ async def _load(run: Run) -> bool:
         within_s=LIBRARY_S,
         moved=lambda story: run.screen.progress("loading the library", loaded(story), len(documents)),
     )
-    done, seconds = loaded(run.observer.story), time.monotonic() - began
+    done, seconds = loaded(run.story), time.monotonic() - began
     run.screen.done(
         f"{done} of {len(documents)} passages split, embedded and in the vector store after {seconds:.1f} s",
         {"documents": done, "expected": len(documents), "seconds": round(seconds, 3)},
@@ -96,35 +98,11 @@ async def _load(run: Run) -> bool:
     return done == len(documents)
 
 
-async def _ask(run: Run, script: Sequence[Asked]) -> None:
-    """Ask act by act: what is asked at once is on its way at once. Nothing more is asked when an act does not end."""
-    run.sender.send_bytes(run.topics.texts, "not-a-record", NOT_A_RECORD)
-    for act in acts(script):
-        for one in act:
-            run.sender.send(run.topics.texts, text_query(one, datetime.now(UTC)))
-        if not await _watch(run, act):
-            break
-
-
-async def _watch(run: Run, act: Sequence[Asked]) -> bool:
-    """Show the requests of an act until each has its result; False when there is no hope of one."""
-    await run.sender.confirmed()
-    answered = await run.observer.until(
-        lambda story: all(story.journey(one.request_id).complete for one in act),
-        within_s=DEADLINE.total_seconds() + GRACE_S,
-        moved=lambda story: run.screen.watching(act, story),
-    )
-    for one in act:
-        run.screen.ended(one, run.observer.story.journey(one.request_id))
-    return answered
-
-
-async def _judge(run: Run, script: Sequence[Asked]) -> Sequence[Check]:
-    """Wait for what follows the answers, and compare everything with what was expected."""
+async def _judged(run: Run, played: Sequence[Act], judged: Sequence[Check]) -> Sequence[Check]:
+    """Wait for what follows the answers, and show it with everything that was judged."""
     run.screen.doing("waiting for what the answers teach: champions, circuits, feedback")
-    await run.observer.until(lambda story: settled(story, script), within_s=LEARNING_S, moved=lambda _: None)
+    await run.observer.until(settled, within_s=LEARNING_S, moved=lambda _: None)
     await asyncio.sleep(SETTLE_S)
-    story = run.observer.story
-    judged = checks(story, script)
-    run.screen.judged(script, story, judged, run.settings)
-    return judged
+    checks = [*judged, *consequences(run.story)]
+    run.screen.judged([asked for act in played for asked in act.script], run.story, checks, run.settings)
+    return checks

@@ -1,6 +1,7 @@
 """What the demo asks: the script, and what has to become of each question."""
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,10 +9,13 @@ from enum import StrEnum
 
 from schemas.ids import RANDOM_BYTES, uuid7
 from schemas.records import Origin, TextQuery
+from streams.lots import lot
+from streams.partitions import partition
 
-DEADLINE = timedelta(seconds=30)
+DEADLINE = timedelta(seconds=60)  # of which a model gets half while there is another: enough also on a busy machine
 CONVERSATION = "demo-conversation"
 ID_EPOCH_MS = 1_795_219_200_000  # 2026-11-21
+STEADY = 0.5  # below it no lot explores, whatever the settings
 NOT_A_RECORD = b'{"question": "this is JSON, and this topic carries Avro"}'
 
 
@@ -21,6 +25,7 @@ class Ending(StrEnum):
     ANSWERED = "answered from the library, with sources and five scores"
     UNFOUNDED = "answered without sources, since the library does not know"
     REJECTED = "rejected with every problem listed"
+    ATTACK = "refused as an attack, with its reason and its risk"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +147,21 @@ def scripted(script: Sequence[Question] = SCRIPT) -> Sequence[Asked]:
         )
         for question in script
     ]
+
+
+def asked(question: Question, act: str) -> Asked:
+    """Return a question of an act with an id of its own, the same in every run."""
+    digest = _digest(f"{act}/{question.model}/{question.text}")
+    return Asked(question=question, request_id=uuid7(ID_EPOCH_MS, digest), session_id=None)
+
+
+def routed(question: Question, act: str, *, place: int = 0, partitions: int = 1) -> Asked:
+    """Return a question that is on partition `place`, and by whose lot the router does not explore but asks its first choice."""
+    for number in itertools.count():
+        one = asked(question, f"{act}#{number}")
+        if partition(one.request_id.encode(), partitions) == place and lot("explore", one.request_id) < STEADY:
+            return one
+    raise AssertionError  # never: there are as many ids as numbers
 
 
 def _earlier(script: Sequence[Question], question: Question) -> int:

@@ -26,6 +26,8 @@ COLOURS = {
     "route": "#fc8d62",
     "evaluate": "#e78ac3",
     "publish": "#b3b3b3",
+    "transcribe": "#e5c494",
+    "synthesize": "#80b1d3",
 }
 STATUS = {
     Status.OK: "green",
@@ -118,7 +120,19 @@ def introduction() -> RenderableType:
     return Group(
         Text("forgestream: a question on Kafka in, a grounded answer out", style="bold"),
         path,
-        Text("Nothing is simulated, and nothing is left behind.", style="dim"),
+        Text(
+            "Nothing is simulated, and nothing is left behind but the spoken answer, if there is a voice.", style="dim"
+        ),
+        Text(),
+    )
+
+
+def heading(title: str, about: str) -> RenderableType:
+    """Return what stands above an act."""
+    return Group(
+        Text(),
+        Rule(Text(f" {printable(title)} ", style="bold"), style="cyan", align="left"),
+        Text(printable(about), style="dim"),
         Text(),
     )
 
@@ -160,8 +174,14 @@ def _ending(result: Result | None) -> RenderableType:
         return Text("No terminal result arrived within the deadline.", style="red")
     if not result.errors:
         return Text(printable(result.text))
-    lines = [Text.assemble(("✗ ", "red"), printable(error.message)) for error in result.errors]
-    return Group(*lines)
+    lines: list[RenderableType] = [Text.assemble(("✗ ", "red"), printable(error.message)) for error in result.errors]
+    return Group(*lines, *([Text(), _risk(result)] if result.risk else []))
+
+
+def _risk(result: Result) -> RenderableType:
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_row(Text("risk", style="dim"), Meter(result.risk, "red"), Text(f"{result.risk:.2f}", style="bold"))
+    return grid
 
 
 def _evidence(result: Result) -> RenderableType:

@@ -9,6 +9,9 @@ from contextlib import suppress
 from rich.console import Console
 
 from streams.settings import Settings
+from topology.demo.act import Act
+from topology.demo.acts import ACTS
+from topology.demo.acts.voice import hears
 from topology.demo.expect import Check
 from topology.demo.interrupts import interruptible
 from topology.demo.logs import LastLines
@@ -22,8 +25,8 @@ from topology.units import Unit
 WIDTH = 100  # where there is no terminal
 
 
-async def run(settings: Settings, *, keep: bool, as_json: bool) -> bool:
-    """Run the demo. True when everything happened as expected.
+async def run(settings: Settings, *, keep: bool, as_json: bool, only: Sequence[str] = ()) -> bool:
+    """Run the demo, or `only` the acts named. True when everything happened as expected.
 
     Raises:
         StartRefused: something cannot start; the message says what to do.
@@ -33,7 +36,7 @@ async def run(settings: Settings, *, keep: bool, as_json: bool) -> bool:
     screen: Screen = JsonScreen(sys.stdout.buffer) if as_json else RichScreen(_console())
     with screen, logs.collected(), interruptible() as interrupted:
         try:
-            met = await _story(settings, screen, keep=keep)
+            met = await _story(settings, screen, [act for act in ACTS if not only or act.name in only], keep=keep)
         except asyncio.CancelledError:
             if not interrupted():
                 raise
@@ -44,20 +47,21 @@ async def run(settings: Settings, *, keep: bool, as_json: bool) -> bool:
     return met
 
 
-async def _story(settings: Settings, screen: Screen, *, keep: bool) -> bool:
+async def _story(settings: Settings, screen: Screen, acts: Sequence[Act], *, keep: bool) -> bool:
     began = time.monotonic()
+    units = [unit for unit in Unit if unit is not Unit.VOICE or hears(settings.transcribe)]
     screen.doing("starting Kafka, vector store and models")
     async with (
-        sandbox(settings) as own,
-        running(own, tuple(Unit), tell=lambda what: screen.done(what, {}), on_progress=_progress(screen)) as up,
+        sandbox(settings) as (own, beside),
+        running(own, units, tell=lambda what: screen.done(what, {}), on_progress=_progress(screen)) as up,
     ):
         seconds = time.monotonic() - began
         kafka = up.settings.kafka
         screen.done(
-            f"{len(Unit)} units take records from Kafka at {kafka.bootstrap} after {seconds:.1f} s",
+            f"{len(units)} units take records from Kafka at {kafka.bootstrap} after {seconds:.1f} s",
             {"bootstrap": kafka.bootstrap, "prefix": kafka.topic_prefix, "seconds": round(seconds, 3)},
         )
-        met = all(check.met for check in await _unless_it_ends(up, play(up.settings, screen)))
+        met = all(check.met for check in await _unless_it_ends(up, play(up.settings, beside, acts, screen)))
         if keep:
             screen.staying(_how_to(up))
             with suppress(asyncio.CancelledError):

@@ -44,6 +44,15 @@ class Screen(Protocol):
     def progress(self, what: str, done: int, total: int) -> None:
         """Something is done in part; bytes when there are very many."""
 
+    def act(self, name: str, title: str, about: str) -> None:
+        """An act begins."""
+
+    def moving(self, shown: RenderableType) -> None:
+        """What an act shows of itself has changed."""
+
+    def show(self, shown: RenderableType, event: str, facts: Mapping[str, object]) -> None:
+        """It will not change any more."""
+
     def watching(self, script: Sequence[Asked], story: Story) -> None:
         """The requests on the way have moved on."""
 
@@ -103,6 +112,22 @@ class RichScreen:
         bar = Table.grid(padding=(0, 1, 0, 0))
         bar.add_row(Text(render.printable(what), style="dim"), ProgressBar(total, done, width=30), count)
         self._live.update(bar, refresh=True)
+
+    def act(self, name: str, title: str, about: str) -> None:
+        """Print the heading."""
+        del name  # for machines
+        self._live.update(Group(), refresh=True)
+        self._print(render.heading(title, about))
+
+    def moving(self, shown: RenderableType) -> None:
+        """Redraw it."""
+        self._live.update(shown, refresh=True)
+
+    def show(self, shown: RenderableType, event: str, facts: Mapping[str, object]) -> None:
+        """Print it."""
+        del event, facts  # as above
+        self._live.update(Group(), refresh=True)
+        self._print(shown)
 
     def watching(self, script: Sequence[Asked], story: Story) -> None:
         """Redraw the requests under way."""
@@ -167,6 +192,18 @@ class JsonScreen:
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Say nothing: `done` follows."""
+
+    def act(self, name: str, title: str, about: str) -> None:
+        """Tell which."""
+        self._line("act", {"name": name, "title": title, "about": about})
+
+    def moving(self, shown: RenderableType) -> None:
+        """Say nothing: `show` follows."""
+
+    def show(self, shown: RenderableType, event: str, facts: Mapping[str, object]) -> None:
+        """Tell the facts."""
+        del shown  # for people
+        self._line(event, facts)
 
     def watching(self, script: Sequence[Asked], story: Story) -> None:
         """Say nothing: `request` follows."""

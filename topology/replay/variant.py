@@ -210,6 +210,7 @@ def isolated(settings: Settings, order: Order, prefix: str) -> Settings:
         redis=RedisSettings(),  # what a replay asks counts against nobody's limits
         cache=replace(settings.cache, exact="off", semantic="off"),  # every question is asked, as often as it was
         route=replace(settings.route, hedge_share=0.0),  # who is quicker today must decide nothing
+        evaluate=replace(settings.evaluate, judge=""),  # a judge is a model too, and nobody outside is called
         telemetry=TelemetrySettings(log_level=settings.telemetry.log_level, log_format=settings.telemetry.log_format),
     )
 

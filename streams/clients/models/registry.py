@@ -123,6 +123,19 @@ def models_of(settings: RouteSettings) -> tuple[OwnedModel, ...]:
     return tuple(models)
 
 
+def judges_of(settings: RouteSettings, judge: str, models: Sequence[OwnedModel]) -> tuple[OwnedModel, ...]:
+    """Return whom `judge` can mean: nobody, one of `models`, all of them for `same`, or one built for this alone.
+
+    Raises:
+        SettingsInvalid: there is no such model, or something is missing to reach it.
+        ModelMissing: its files are not installed.
+    """
+    if not judge:
+        return ()
+    found = tuple(model for model in models if judge in {"same", model.spec.name})
+    return found or (Registry(settings).model(judge),)
+
+
 def accounts(models: Iterable[Model]) -> Sequence[Account]:
     """Return what every API key has done; models of one server share its keys, which are listed once."""
     found = {(a.provider, a.key): a for model in models if isinstance(model, Remote) for a in model.accounts()}

@@ -26,6 +26,7 @@ from schemas.records import (
     TokenEvent,
     TokenEventType,
 )
+from streams.errors import InjectionSuspected
 from topology.demo.journeys import Seen
 from topology.demo.questions import NOT_A_RECORD, Asked, Ending, origin, scripted, text_query
 
@@ -126,6 +127,10 @@ def an_error(number: int) -> ErrorReport:
     )
 
 
+def an_attack() -> ErrorReport:
+    return InjectionSuspected(0.93, ["rule: new instructions"], "1").report(NOW)
+
+
 def a_ranking() -> Ranking:
     standings = tuple(
         ModelStanding(model=model, score=score, samples=9, recent=(score,), peak=score, low=score, as_of=NOW)
@@ -205,7 +210,7 @@ def a_journey(asked: Asked) -> list[Seen]:
 
 
 def a_whole_run() -> list[Seen]:
-    """Return everything the tail sees of a run in which all goes well."""
+    """Return everything the tail sees of the questions when all goes well."""
     events: list[Seen] = []
     for asked in ASKED:
         if asked.question.ending is Ending.REJECTED:

@@ -6,7 +6,7 @@ from functools import reduce
 
 import pytest
 
-from schemas.records import Result, Status
+from schemas.records import AudioChunk, Phase, Result, SpeechChunk, Status, Transcript
 from tests.rules.demo import samples
 from topology.demo.journeys import Step, Story, after
 from topology.demo.questions import text_query
@@ -96,3 +96,49 @@ def test_a_dead_letter_without_headers_is_still_told() -> None:
 
 def test_records_that_tell_nothing_of_a_request_change_nothing() -> None:
     assert after(Story(), samples.seen(object())) == Story()
+
+
+def test_a_spoken_question_begins_with_its_audio_and_ends_with_the_speech() -> None:
+    request = samples.a_request(FIRST)
+    audio = AudioChunk(origin=request.origin, clip_id="c", sequence=0, last=True, codec="wav", content=b"RIFF")
+    heard = Transcript(
+        origin=request.origin,
+        clip_id="c",
+        final=True,
+        text="Who?",
+        language="en",
+        confidence=0.9,
+        duration_s=1.0,
+        model="m",
+    )
+    speech = SpeechChunk(
+        origin=request.origin,
+        sequence=0,
+        last=True,
+        turn=1,
+        text="I.",
+        content=b"\x00\x00",
+        sample_rate_hz=16_000,
+        engine="e",
+    )
+    told = [
+        (audio, "", 0.0), (heard, "transcribe", 200.0), (text_query(FIRST, samples.NOW), "transcribe", 201.0),
+        (request, "admit", 203.0), (samples.a_result(FIRST), "publish", 300.0), (speech, "synthesize", 390.0),
+        (replace(speech, sequence=1), "synthesize", 500.0),
+    ]  # fmt: skip
+
+    events = [samples.seen(record, stage=stage, at_ms=at_ms) for record, stage, at_ms in told]
+    journey = reduce(after, events, Story()).journey(FIRST.request_id)
+
+    assert [step.stage for step in journey.steps] == ["transcribe", "admit", "publish", "synthesize"]
+    assert journey.total_ms == pytest.approx(390.0)  # to the first audio
+    assert (journey.heard, [chunk.sequence for chunk in journey.spoken]) == (heard, [0, 1])
+
+
+def test_a_circuit_that_says_the_same_again_has_not_turned() -> None:
+    open_ = replace(samples.a_circuit(open_until=samples.LATER), since=samples.NOW, phase=Phase.OPEN)
+    closed = replace(samples.a_circuit(), since=samples.LATER, phase=Phase.CLOSED)
+
+    story = reduce(after, [samples.seen(state) for state in (open_, open_, closed, closed)], Story())
+
+    assert [state.phase for state in story.transitions] == [Phase.OPEN, Phase.CLOSED]

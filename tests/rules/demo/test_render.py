@@ -11,7 +11,7 @@ from rich.console import Console, RenderableType
 
 from tests.rules.demo import samples
 from topology.demo import render, tables
-from topology.demo.expect import checks
+from topology.demo.expect import consequences, endings
 from topology.demo.journeys import Journey, Step, Story, after
 
 WIDTH = 100
@@ -116,12 +116,24 @@ def test_a_dead_letter_shows_its_place_and_its_first_bytes() -> None:
 
 
 def test_feedback_says_where_it_went() -> None:
-    assert "wait on topic `feedback`" in shown(tables.feedback(STORY, topic="feedback", dataforge_url=""))
-    assert "delivered" in shown(tables.feedback(STORY, topic="feedback", dataforge_url="http://localhost:1"))
+    text = shown(tables.feedback(STORY, topic="feedback", dataforge_url="http://localhost:1"))
+
+    assert "on topic `feedback`, delivered to the demo's DataForge at http://localhost:1" in text
+
+
+def test_a_refused_attack_shows_its_reason_and_its_risk() -> None:
+    asked = samples.ASKED[-1]
+    refused = replace(samples.a_result(asked), errors=(samples.an_attack(),), risk=0.93)
+
+    text = shown(render.request(asked, Journey(request_id=asked.request_id, result=refused)))
+
+    assert "the text looks like an attempt" in text
+    assert "risk" in text
+    assert "0.93" in text
 
 
 def test_an_unmet_expectation_is_counted_and_explained() -> None:
-    text = shown(tables.verdict(checks(Story(), samples.ASKED)))
+    text = shown(tables.verdict([*endings(Story(), samples.ASKED), *consequences(Story())]))
 
     assert "expectations were not met" in text
     assert "no result within its deadline" in text

@@ -6,10 +6,11 @@ from functools import reduce
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from streams.settings import Settings
 from tests.rules.demo import samples
-from topology.demo.expect import checks
+from topology.demo.expect import consequences
 from topology.demo.journeys import Story, after
 from topology.demo.screen import JsonScreen, RichScreen, Screen
 
@@ -26,7 +27,10 @@ def play(screen: Screen) -> None:
         screen.watching(samples.ASKED, Story())
         for asked in samples.ASKED:
             screen.ended(asked, STORY.journey(asked.request_id))
-        screen.judged(samples.ASKED, STORY, checks(STORY, samples.ASKED), Settings())
+        screen.act("contest", "Two models compete", "one against the other")
+        screen.moving(Text("round 1"))
+        screen.show(Text("round 2"), "contest", {"rounds": 2})
+        screen.judged(samples.ASKED, STORY, consequences(STORY), Settings())
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,7 @@ def test_every_json_line_says_what_it_is_about(lines: list[dict[str, object]]) -
 
     assert events[0] == "done"
     assert events.count("request") == len(samples.ASKED)
-    assert {"champions", "circuit", "dead_letter", "feedback", "check"} <= set(events)
+    assert {"act", "contest", "champions", "circuit", "dead_letter", "feedback", "check"} <= set(events)
     assert lines[-1] == {"event": "verdict", "met": True, "questions": len(samples.ASKED)}
 
 
@@ -71,6 +75,8 @@ def test_plain_output_has_no_escape_sequences_and_repeats_nothing() -> None:
     text = out.getvalue()
     assert "\x1b" not in text
     assert "on the way" not in text
+    assert "round 1" not in text
+    assert text.count("round 2") == 1
     assert text.count("✓ Kafka is ready") == 1
     assert text.count("loading the library") == 1
     assert "Everything happened as it should" in text

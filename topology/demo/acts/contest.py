@@ -1,0 +1,190 @@
+"""Two models answer the same questions; the challenger gets the title when its lead cannot be luck."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from schemas.records import Ranking, Result, Task
+from streams.cells import cell
+from topology.demo import library
+from topology.demo.act import Run
+from topology.demo.expect import Check, check
+from topology.demo.journeys import Story
+from topology.demo.promotion import promoted
+from topology.demo.questions import Asked, Question, asked, routed
+from topology.demo.render import Meter, grade, milliseconds, printable
+from topology.demo.tables import TABLE
+
+DOMAIN = "general"
+TASKS = (Task.ANALYSIS, Task.REASONING)  # of the first of them where the challenger does not lead already
+LEADER, CHALLENGER = "smollm2", "extractive"
+TOKENS = 64
+AT_ONCE = 3  # questions; each is put to both
+MOST = 15  # questions; a contest not decided by then is decided by order
+LEARNING_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """One question, put to both; `evidence` is that against the champion once both answers were judged."""
+
+    leader: Asked
+    challenger: Asked
+    evidence: float | None = None
+
+
+class Contest:
+    """Both are asked by name here, so that a minute is enough; otherwise a challenger gets its share by exploration."""
+
+    name = "contest"
+    title = "Two models compete"
+    about = (
+        f"`{LEADER}`, who leads, and `{CHALLENGER}` answer the same questions. Every verdict moves the evidence; at 100 to 1 "
+        "it is no chance, and the title changes hands by itself."
+    )
+    script: Sequence[Asked] = ()
+
+    def missing(self, run: Run) -> str:
+        """Return which of the two is not there."""
+        absent = [model for model in (LEADER, CHALLENGER) if model not in run.models]
+        return f"{' and '.join(absent)} is not among the models" if absent else ""
+
+    async def play(self, run: Run) -> Sequence[Check]:
+        """Ask until the title has changed hands, then ask whoever leads."""
+        task = next((one for one in TASKS if _champion(run.story, cell(DOMAIN, one)) != CHALLENGER), TASKS[-1])
+        name = cell(DOMAIN, task)
+        await _made_leader(run, task)
+        rounds: list[Round] = []
+        pairs = [_round(row.question, task) for row in library.labelled()][:MOST]
+        while pairs and _champion(run.story, name) != CHALLENGER:
+            now, pairs = pairs[:AT_ONCE], pairs[AT_ONCE:]
+            both = [one for pair in now for one in (pair.leader, pair.challenger)]
+            if not await run.answered(both, partial(_show, run, [*rounds, *now])):
+                break
+            await _learned(run, name)
+            evidence = _evidence(run.story.rankings.get(name))
+            rounds += [*now[:-1], replace(now[-1], evidence=evidence)]
+            if evidence is not None:
+                run.screen.doing(f"evidence after {len(rounds)} questions: {evidence:.1f}")
+        facts = {"cell": name, "rounds": [_facts(one, run.story) for one in rounds]}
+        run.screen.show(_table(rounds, run.story, run), "contest", facts)
+        if _champion(run.story, name) == CHALLENGER:
+            ranking = run.story.rankings[name]
+            run.screen.done(f"`{CHALLENGER}` leads {name} by evidence: {ranking.reason}", {"ranking": ranking})
+        else:
+            run.screen.done(f"{len(rounds)} questions are too few for 100 to 1, so an operator decides", {"cell": name})
+            await promoted(run, name, CHALLENGER, "better in every round but few")
+        after = routed(Question(number=0, text="Which animal has three hearts?", domain=DOMAIN, task=task), "after")
+        await run.answered([after])
+        return judged(run.story, rounds, after, run.story.rankings.get(name))
+
+
+def judged(story: Story, rounds: Sequence[Round], after: Asked, ranking: Ranking | None) -> Sequence[Check]:
+    """Judge the rounds, the title they led to, and whom the router asked `after` them."""
+    scores = [_overall(story, side) for one in rounds for side in (one.leader, one.challenger)]
+    result = _result(story, after)
+    asked_next = result.decision.model if result and result.decision else "nobody"
+    leads = ranking is not None and ranking.champion == CHALLENGER
+    how = "order" if ranking is not None and ranking.commands else "evidence"
+    return [
+        check(
+            f"{len(rounds)} questions were answered by both models, and judged",
+            met=bool(rounds) and None not in scores,
+            otherwise=f"{scores.count(None)} answers were not judged",
+        ),
+        check(
+            f"{CHALLENGER} was promoted by {how}, and the next request went to it",
+            met=leads and asked_next == CHALLENGER,
+            otherwise=f"{ranking.reason if ranking else 'no ranking'}; the next request went to {asked_next}",
+        ),
+    ]
+
+
+async def _made_leader(run: Run, task: Task) -> None:
+    """Let the first model of the settings have the title when nobody has it yet."""
+    for row in reversed(library.labelled()):
+        if _champion(run.story, cell(DOMAIN, task)) is not None:
+            return
+        question = Question(number=0, text=row.question, domain=DOMAIN, task=task, model=LEADER, max_tokens=TOKENS)
+        if not await run.answered([asked(question, "first")]):
+            return
+        await _learned(run, cell(DOMAIN, task))
+
+
+def _round(text: str, task: Task) -> Round:
+    leader, challenger = (
+        asked(Question(number=0, text=text, domain=DOMAIN, task=task, model=model, max_tokens=TOKENS), "contest")
+        for model in (LEADER, CHALLENGER)
+    )
+    return Round(leader=leader, challenger=challenger)
+
+
+async def _learned(run: Run, name: str) -> None:
+    """Wait until every answer of the cell is counted in its table."""
+    results = [journey.result for journey in run.story.journeys.values()]
+    answers = sum(1 for result in results if result and result.decision and result.decision.cell == name)
+    await run.observer.until(
+        lambda story: name in story.rankings and sum(one.samples for one in story.rankings[name].standings) >= answers,
+        within_s=LEARNING_S,
+        moved=lambda _: None,
+    )
+
+
+def _champion(story: Story, name: str) -> str | None:
+    ranking = story.rankings.get(name)
+    return ranking.champion if ranking else None
+
+
+def _evidence(ranking: Ranking | None) -> float | None:
+    """Return how strong the case against the champion is, by its duel with the challenger or by its own fall; none without a case."""
+    if ranking is None or ranking.champion != LEADER:
+        return None
+    duels = [one.duel.strength for one in ranking.standings if one.model == CHALLENGER and one.duel]
+    return max([*duels, ranking.reign.strength if ranking.reign else 1.0])
+
+
+def _result(story: Story, asked: Asked) -> Result | None:
+    return story.journey(asked.request_id).result
+
+
+def _overall(story: Story, asked: Asked) -> float | None:
+    result = _result(story, asked)
+    return result.overall if result else None
+
+
+def _show(run: Run, rounds: Sequence[Round], story: Story) -> None:
+    run.screen.moving(_table(rounds, story, run))
+
+
+def _table(rounds: Sequence[Round], story: Story, run: Run) -> RenderableType:
+    needed = 1.0 / run.settings.rank.false_alarm
+    table = Table(**TABLE)  # type: ignore[arg-type]
+    table.add_column("question, put to both", ratio=1, no_wrap=True, overflow="ellipsis")
+    for model in (LEADER, CHALLENGER):
+        table.add_column(model, no_wrap=True, width=18)
+        table.add_column("", justify="right", no_wrap=True)
+    table.add_column("evidence", justify="right", no_wrap=True)
+    for one in rounds:
+        cells: list[RenderableType] = [printable(one.leader.question.text)]
+        for side in (one.leader, one.challenger):
+            cells += _score(_result(story, side))
+        cells.append(f"{one.evidence:.1f} of {needed:.0f}" if one.evidence is not None else "")
+        table.add_row(*cells)
+    return table
+
+
+def _score(result: Result | None) -> Sequence[RenderableType]:
+    if result is None or result.overall is None:
+        return [Text("..." if result is None else result.status, style="dim"), ""]
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_row(Meter(result.overall, grade(result.overall)), f"{result.overall:.2f}")
+    return [grid, Text(milliseconds(result.latency_ms), style="dim")]
+
+
+def _facts(one: Round, story: Story) -> dict[str, object]:
+    scores = {LEADER: _overall(story, one.leader), CHALLENGER: _overall(story, one.challenger)}
+    return {"question": one.leader.question.text, "scores": scores, "evidence": one.evidence}
