@@ -37,7 +37,10 @@ async def sandbox(settings: Settings) -> AsyncIterator[tuple[Settings, Neighbour
         # no hedge: who answers is to follow from what is shown
         route = replace(settings.route, models=models, threads=threads, hedge_share=0.0)
         watch = replace(settings.watch, recovery_s=min(settings.watch.recovery_s, RECOVERY_S))
-        engine = replace(settings.engine, retry_max_s=min(settings.engine.retry_max_s, PAUSE_S))
+        pause_s = min(settings.dataforge.retry_max_s, PAUSE_S)
+        dataforge = replace(
+            settings.dataforge, retry_initial_s=min(settings.dataforge.retry_initial_s, pause_s), retry_max_s=pause_s
+        )
         retrieve = replace(settings.retrieve, keep=min(settings.retrieve.keep, PASSAGES))
         cache = replace(settings.cache, exact="off", semantic="off")  # questions are repeated to be judged again
         own = replace(
@@ -47,7 +50,7 @@ async def sandbox(settings: Settings) -> AsyncIterator[tuple[Settings, Neighbour
             rank=rank,
             route=route,
             watch=watch,
-            engine=engine,
+            dataforge=dataforge,
             retrieve=retrieve,
             cache=cache,
         )

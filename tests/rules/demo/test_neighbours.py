@@ -32,6 +32,23 @@ async def test_dataforge_refuses_what_breaks_the_contract() -> None:
         assert dataforge.known() == frozenset()
 
 
+async def test_dataforge_takes_lists_and_says_what_became_of_each() -> None:
+    async with LoopbackDataForge() as dataforge, httpx.AsyncClient(base_url=dataforge.url) as client:
+        await client.post(INFERENCES, json=[INFERENCE, {**INFERENCE, "inference_id": "f2"}])
+        answer = await client.post(OUTCOMES, json=[OUTCOME, {"outcome_id": "f2"}])
+
+        assert [result["status"] for result in answer.json()["results"]] == [201, 422]
+        assert dataforge.known() == {"f1"}
+
+
+async def test_dataforge_has_the_packs_it_was_given() -> None:
+    async with LoopbackDataForge() as dataforge, httpx.AsyncClient(base_url=dataforge.url) as client:
+        dataforge.packs["whales"] = {"context_pack_id": "whales", "primary": {}}
+
+        assert (await client.get("/df/rag/context-pack/whales")).json()["context_pack_id"] == "whales"
+        assert (await client.get("/df/rag/context-pack/sharks")).status_code == 404
+
+
 async def test_dataforge_goes_away_and_comes_back_at_the_same_address() -> None:
     async with LoopbackDataForge() as dataforge:
         await dataforge.stop()
