@@ -124,10 +124,12 @@ async def _ingested(order: Order, settings: Settings, wait_s: float) -> bool:
     with Steps() as steps:
         sending = _Sending(order, settings, schemas, topics, steps)
         await sending.all()
-        if reader is not None:
-            sent = {f"document:{each}" for each in sending.sent}
-            return await _found(reader, Decoder(schemas, [topics.invalidations]), sent, wait_s, steps) and sending.fine
-    return sending.fine
+    say(sending.account())
+    if reader is None:
+        return sending.fine
+    sent = {f"document:{each}" for each in sending.sent}
+    with Steps() as steps:
+        return await _found(reader, Decoder(schemas, [topics.invalidations]), sent, wait_s, steps) and sending.fine
 
 
 class _Sending:
@@ -141,26 +143,29 @@ class _Sending:
         self._topic = topics.knowledge
         self._codec = serde(schemas, self._topic.name, self._topic.record)
         self._steps = steps
+        self._total = len(order.sources) or 1
         self._lot: list[tuple[Outgoing, Ingested]] = []
         self._bytes = 0
 
     async def all(self) -> None:
         """Send everything; what cannot be read is named and left out."""
         order = self._order
-        total = len(order.sources) or 1
-        what = "deleting" if order.delete else "checking" if order.dry_run else "sending"
-        for at, source in enumerate(order.sources or [None], start=1):
+        for at, source in enumerate(order.sources or [None]):
+            self._steps.show(
+                at, self._total, "deleting" if order.delete else "checking" if order.dry_run else "sending"
+            )
             try:
                 await self._take(source)
             except PageUnavailable as error:
                 self.fine = False
                 say(f"forgestream: {source.place if source else 'standard input'} {error.message}")
-            if at < total:
-                self._steps.progress(at, total, what)
         await self._send()
-        done = {"deleting": "deleted", "checking": "read, nothing was sent", "sending": "sent"}[what]
-        self._steps.progress(total, total, what)
-        say(f"{len(self.sent)} of {total} document{'' if total == 1 else 's'} {done}")
+
+    def account(self) -> str:
+        """Say how many there were."""
+        order, plural = self._order, "" if self._total == 1 else "s"
+        done = "deleted" if order.delete else "read, nothing was sent" if order.dry_run else "sent"
+        return f"{len(self.sent)} of {self._total} document{plural} {done}"
 
     async def _take(self, source: Source | None) -> None:
         if self._order.delete:
@@ -214,14 +219,15 @@ async def _read(source: Source | None, choices: Choices) -> KnowledgeDocument:
 
 async def _found(reader: Reader, decoder: Decoder, awaited: set[str], wait_s: float, steps: Steps) -> bool:
     """Wait for the word that every document is indexed; False when it did not come in time."""
-    total, what = len(awaited), "indexing"
+    total = len(awaited)
+    steps.show(0, total, "indexing")
     try:
         async with asyncio.timeout(wait_s), aclosing(reader.records()) as records:
             while awaited:
                 changed = await decoder.record(await anext(records))
                 if isinstance(changed, Invalidation) and changed.subject in awaited:
                     awaited.remove(changed.subject)
-                    steps.progress(total - len(awaited), total, what)
+                    steps.show(total - len(awaited), total, "indexing")
     except TimeoutError:
         say(
             f"forgestream: {len(awaited)} of {total} documents were not indexed within {wait_s:g} s; is a worker running?"

@@ -44,12 +44,16 @@ class Steps:
 
     def progress(self, done: int, total: int, what: str) -> None:
         """Move a bar; the last move of each is a line."""
-        if what not in self._tasks:
-            self._tasks[what] = self._bars.add_task(what, total=total)
-        self._bars.update(self._tasks[what], completed=done, total=total)
+        self.show(done, total, what)
         if done >= total:
             self._bars.remove_task(self._tasks.pop(what))
             self.done(what)
+
+    def show(self, done: int, total: int, what: str) -> None:
+        """Move a bar that goes away with all others and leaves no line."""
+        if what not in self._tasks:
+            self._tasks[what] = self._bars.add_task(what, total=total)
+        self._bars.update(self._tasks[what], completed=done, total=total)
 
     def finish(self) -> None:
         """Remove what is still shown."""
