@@ -114,11 +114,11 @@ async def test_a_change_told_to_one_worker_is_heeded_by_all_three(kafka: str, na
         assert {result.pack_version for result in await ask(12)} == {second}
         assert server.arrived["frank"] <= calls + REPLICAS
 
-        served: defaultdict[int, list[str | None]] = defaultdict(list)
+        served: defaultdict[int, list[str]] = defaultdict(list)
         codec = serde(schemas, pipeline.topics.results.name, Result)
         for stored in pipeline.stored(pipeline.topics.results):
             assert stored.value is not None
-            served[stored.partition].append(codec.decode(stored.value).pack_version)
+            served[stored.partition].append(codec.decode(stored.value).pack_version or "")
         assert len(served) == REPLICAS
         for versions in served.values():
             assert versions == sorted(versions, key=[first, second].index)
