@@ -438,6 +438,9 @@ class Prompt:
     pack_version: Annotated[str | None, "Version of the DataForge pack"] = None
     degradations: Annotated[tuple[str, ...], "What could not be had so far"] = ()
     turns: Annotated[int, "Earlier turns of the conversation that it shows, the newest ones"] = 0
+    mark: Annotated[
+        str, "Word that fences off the parts of `user`, drawn for each request; without it no answer is reused"
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

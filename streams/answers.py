@@ -12,8 +12,8 @@ from streams.ports import Vector
 class Scope:
     """Who and what an answer is valid for. Another scope never sees it.
 
-    `grounds` is the version of the pack the answer rests on, or a hash of its passages; `model` is set when the
-    request names its model; `tier` is that of the model.
+    `grounds` is a hash of all that a model is told but for the question: instructions, passages, the pack and its version,
+    who asks. `model` is set when the request names its model; `tier` is that of the model.
     """
 
     tenant: str

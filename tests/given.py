@@ -131,6 +131,7 @@ def a_prompt(
         tokenizer="letters",
         canary="ember-0123456789ab",
         degradations=tuple(degradations),
+        mark="0f1e2d",
     )
 
 

@@ -40,7 +40,7 @@ class Deployment:
         """Make every topic, so that questions can be sent before there is a worker."""
         asyncio.run(provision([plan_of(topic, self.kafka) for topic in self.topics], self.kafka))
 
-    def question(self, number: int) -> tuple[bytes, bytes]:
+    def question(self, number: int, *, within: timedelta = DEADLINE, max_tokens: int = 256) -> tuple[bytes, bytes]:
         """Return key and value of a question that can be told from all others by its number."""
         now = datetime.now(UTC)
         origin = Origin(
@@ -48,9 +48,10 @@ class Deployment:
             correlation_id=str(number),
             session_id=f"session-{number % 500}",
             event_time=now,
-            deadline=now + DEADLINE,
+            deadline=now + within,
         )
-        query = TextQuery(origin=origin, query=f"What does entry {number} of the ledger say about the price of grain?")
+        text = f"What does entry {number} of the ledger say about the price of grain?"
+        query = TextQuery(origin=origin, query=text, max_tokens=max_tokens)
         return self.topics.texts.key(query).encode(), self._texts.encode(query)
 
     def number_of(self, value: bytes) -> int:

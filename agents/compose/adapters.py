@@ -55,6 +55,11 @@ def user(
     )
 
 
+def mark(user: str) -> str:
+    """Return the mark in a prompt that `user` has made: the last word of its first line."""
+    return user.partition("\n")[0].rpartition(" ")[2]
+
+
 def canary(request_id: str) -> str:
     """Return the word that must never appear in the answer to this request."""
     return f"ember-{_digest('canary', request_id)[:12]}"

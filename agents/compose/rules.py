@@ -68,6 +68,7 @@ def prompt(context: Context, tokenizer: Tokenizer, budget_tokens: int) -> Prompt
         pack_version=context.pack_version,
         degradations=(*context.degradations, PRIMARY_OVER_BUDGET) if left_out else context.degradations,
         turns=len(draft.turns),
+        mark=adapters.mark(user),
     )
 
 

@@ -1,6 +1,5 @@
 """Which answers may be given again, and what is recorded then: pure functions."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -22,22 +21,27 @@ def question(prompt: Prompt, plan: Plan, preferred: ModelSpec | None, settings: 
     where a challenger is to prove itself, and where asking costs nothing.
     """
     request = prompt.request
-    alone = request.temperature != 0.0 or bool(request.history) or bool(prompt.degradations)
+    alone = (
+        request.temperature != 0.0 or bool(request.history or prompt.turns or prompt.degradations) or not prompt.mark
+    )
     if settings.exact == "off" or alone or preferred is None or preferred.repeatable or plan.reason == EXPLORATION:
         return None
-    told = [digest(chunk.chunk_id, chunk.title, chunk.text) for chunk in prompt.chunks if chunk.kept]
+    system, user = prompt.system.replace(prompt.canary, ""), prompt.user.replace(prompt.mark, "")
+    passages = [digest(chunk.chunk_id, chunk.title, chunk.text) for chunk in prompt.chunks if chunk.kept]
+    pack = (request.context_pack_id or "", prompt.pack_version or "")
+    before, _, behind = user.rpartition(request.query)  # where a text of its own ends with it, this finds nothing near
     near = settings.semantic == "on" and not request.risk_reasons and not request.strict
     return Question(
         scope=Scope(
             tenant=prompt.origin.tenant,
             domain=request.domain,
             task=request.task,
-            grounds=_grounds(prompt, told),
+            grounds=digest(*pack, system, before, behind, *passages),
             prompt_version=prompt.prompt_version,
             model=request.model or "",
             tier=preferred.tier,
         ),
-        ask=digest(prompt.system.replace(prompt.canary, ""), request.query, str(request.max_tokens), *told),
+        ask=digest(request.query, user, str(request.max_tokens)),
         text=request.query,
         max_tokens=request.max_tokens,
         threshold=threshold(request.domain, settings) if near else None,
@@ -135,12 +139,6 @@ def to_be_checked(prompt: Prompt, hit: Hit, settings: CacheSettings) -> bool:
 def same_numbers(one: str, other: str) -> bool:
     """Whether two answers name the same numbers: texts that differ in a number are near to each other, and mean another thing."""
     return _numbers(one) == _numbers(other)
-
-
-def _grounds(prompt: Prompt, told: Sequence[str]) -> str:
-    if prompt.pack_version is None:
-        return digest(*sorted(told))
-    return digest("pack", prompt.request.context_pack_id or "", prompt.pack_version)
 
 
 def _numbers(text: str) -> set[str]:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -34,6 +35,7 @@ from topology.embedded.kafka import EmbeddedKafka
 
 PROGRAMS = Path(__file__).parent / "programs"
 PER_S = 300
+FIGURES = ("p50 ms", "p99 ms", "CPU ms")
 Figures = Mapping[str, float]
 
 
@@ -44,6 +46,7 @@ class Way:
     name: str
     run: Callable[[], Figures]
     beside: str = ""
+    per_s: float = PER_S
 
 
 def main() -> None:
@@ -51,6 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=15.0)
+    parser.add_argument("--http-per-s", type=float, default=100.0, help="calls per second of a server by HTTP")
     parser.add_argument("--litellm", default="", help="Python of an environment with LiteLLM")
     parser.add_argument("--dry-run", action="store_true", help="print the table and write nothing")
     given = parser.parse_args()
@@ -59,7 +63,7 @@ def main() -> None:
         bootstrap = (
             os.environ.get("FORGESTREAM_KAFKA") or stack.enter_context(EmbeddedKafka(EmbeddedSettings())).bootstrap
         )
-        ways = list(_ways(url, bootstrap, given.litellm, given.seconds))
+        ways = list(_ways(url, bootstrap, given))
         seen: dict[str, list[Figures]] = {way.name: [] for way in ways}
         for _ in range(given.runs):
             for way in ways:
@@ -71,36 +75,41 @@ def main() -> None:
         written("routing.md", "make overhead", shown)
 
 
-def _ways(url: str, bootstrap: str, litellm: str, seconds: float) -> Iterator[Way]:
+def _ways(url: str, bootstrap: str, given: argparse.Namespace) -> Iterator[Way]:
+    litellm, seconds, per_s = given.litellm, given.seconds, given.http_per_s
     peers = {"forgestream's environment": sys.executable, **({"LiteLLM's environment": litellm} if litellm else {})}
     for where, python in peers.items():
         yield Way(
             name=f"OpenAI's SDK alone, {where}",
-            run=lambda python=python: _program(python, "litellm_router", "direct", url, seconds),  # type: ignore[misc]
+            run=partial(_program, python, "litellm_router", "direct", url, per_s, seconds),
+            per_s=per_s,
         )
     yield Way(
         name="forgestream's router, the same server",
-        run=lambda: _program(sys.executable, "our_router", "http", url, seconds),
+        run=partial(_program, sys.executable, "our_router", "http", url, per_s, seconds),
+        per_s=per_s,
         beside="OpenAI's SDK alone, forgestream's environment",
     )
     if litellm:
         yield Way(
             name="LiteLLM's router, the same server",
-            run=lambda: _program(litellm, "litellm_router", "routed", url, seconds),
+            run=partial(_program, litellm, "litellm_router", "routed", url, per_s, seconds),
+            per_s=per_s,
             beside="OpenAI's SDK alone, LiteLLM's environment",
         )
     yield Way(
         name="forgestream's router, a model of the same process",
-        run=lambda: _program(sys.executable, "our_router", "echo", url, seconds),
+        run=partial(_program, sys.executable, "our_router", "echo", url, PER_S, seconds),
     )
     yield Way(
         name="a worker on Kafka, from `prompts` to `answers`, a model of the same process",
-        run=lambda: _worker(bootstrap, {"FORGESTREAM_ROUTE_MODELS": "echo"}, seconds),
+        run=partial(_worker, bootstrap, {"FORGESTREAM_ROUTE_MODELS": "echo"}, PER_S, seconds),
     )
     paid = {"FORGESTREAM_ROUTE_MODELS": "compatible:instant", "FORGESTREAM_ROUTE_COMPATIBLE_URL": url}
     yield Way(
         name="a worker on Kafka, from `prompts` to `answers`, the same server, effects logged",
-        run=lambda: _worker(bootstrap, paid, seconds),
+        run=partial(_worker, bootstrap, paid, per_s, seconds),
+        per_s=per_s,
     )
 
 
@@ -116,10 +125,10 @@ def _provider() -> Iterator[str]:
         process.communicate()
 
 
-def _program(python: str, name: str, how: str, url: str, seconds: float) -> Figures:
+def _program(python: str, name: str, how: str, url: str, per_s: float, seconds: float) -> Figures:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(PROGRAMS.parents[2]), str(PROGRAMS)))}
     done = subprocess.run(
-        [python, str(PROGRAMS / f"{name}.py"), how, url, str(PER_S), str(seconds)],
+        [python, str(PROGRAMS / f"{name}.py"), how, url, str(per_s), str(seconds)],
         env=environment,
         check=True,
         capture_output=True,
@@ -129,7 +138,7 @@ def _program(python: str, name: str, how: str, url: str, seconds: float) -> Figu
     return found
 
 
-def _worker(bootstrap: str, environment: Mapping[str, str], seconds: float) -> Figures:
+def _worker(bootstrap: str, environment: Mapping[str, str], per_s: float, seconds: float) -> Figures:
     deployment, cluster = Deployment(bootstrap, f"overhead-{uuid4().hex[:8]}-"), Cluster(bootstrap)
     deployment.provision()
     topics = deployment.topics
@@ -148,8 +157,8 @@ def _worker(bootstrap: str, environment: Mapping[str, str], seconds: float) -> F
         reads=topics.prompts.name,
         writes=topics.answers.name,
         partitions=deployment.kafka.partitions,
-        per_s=PER_S,
-        records=int(PER_S * seconds),
+        per_s=per_s,
+        records=int(per_s * seconds),
         record=prompt,
         sequence_of=lambda value: int(answers.decode(value).origin.request_id.partition("-")[2]),
     )
@@ -158,30 +167,37 @@ def _worker(bootstrap: str, environment: Mapping[str, str], seconds: float) -> F
         child = Measured(forgestream("worker", "--unit", "inference"), log, {**deployment.environment, **environment})
         with child:
             took = sorted(latencies_ms(cluster, course, child.sample))
+            child.sample()
+            cpu_s = child.cpu_of_last_two
             child.stop()
-    return {"p50 ms": took[len(took) // 2], "p99 ms": took[len(took) * 99 // 100], "calls": len(took)}
+    return {
+        "p50 ms": took[len(took) // 2],
+        "p99 ms": took[len(took) * 99 // 100],
+        "CPU ms": 1000 * cpu_s / len(took),
+    }
 
 
 def _page(ways: Sequence[Way], seen: Mapping[str, Sequence[Figures]], litellm: str) -> str:
     middle = {
-        name: {figure: statistics.median(run[figure] for run in runs) for figure in ("p50 ms", "p99 ms")}
+        name: {figure: statistics.median(run[figure] for run in runs) for figure in FIGURES}
         for name, runs in seen.items()
     }
     named = versions(litellm, ("litellm", "openai")) if litellm else {}
     lines = [
         (
-            f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores shared by everything, {PER_S} requests/s, medians of "
+            f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores shared by everything, medians of "
             f"{len(next(iter(seen.values())))} runs that take turns. Load average at the end: {os.getloadavg()[0]:.1f}. "
             + ", ".join(f"{name} {version}" for name, version in named.items())
         ).rstrip(", "),
         "",
-        "| way to an answer | p50, ms | p99, ms | p50 added, ms | p99 added, ms |",
-        "|---|---:|---:|---:|---:|",
+        "| way to an answer | per s | p50, ms | p99, ms | CPU per call, ms | added: p50 | p99 | CPU |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for way in ways:
         own, beside = middle[way.name], middle.get(way.beside)
         added = [f"{own[figure] - beside[figure]:.2f}" if beside else "" for figure in own]
-        lines.append(f"| {way.name} | {' | '.join([*(f'{value:.2f}' for value in own.values()), *added])} |")
+        cells = (way.name, f"{way.per_s:.0f}", *(f"{value:.2f}" for value in own.values()), *added)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -254,3 +254,15 @@ async def test_speed_is_on_the_result(clock: FixedClock) -> None:
         (result,) = await Asked(pipeline, answers).put(a_question(1))
 
     assert (result.ttft_ms, result.latency_ms, result.tokens_per_s) == (200.0, 1200.0, 2.0)
+
+
+async def test_every_prompt_says_what_was_drawn_for_it(clock: FixedClock) -> None:
+    """Or no answer would ever be reused, or all of a tenant."""
+    pipeline, answers = pipeline_of(clock, EXACT, a_model(clock))
+    async with pipeline:
+        await Asked(pipeline, answers).put(a_question(1), a_question(2))
+        prompts = pipeline.records(pipeline.topics.prompts)
+
+    assert len({prompt.mark for prompt in prompts}) == 2
+    assert len({prompt.user.replace(prompt.mark, "") for prompt in prompts}) == 1
+    assert all(prompt.user.count(prompt.mark) >= 4 for prompt in prompts)

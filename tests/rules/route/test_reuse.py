@@ -33,10 +33,11 @@ def question(prompt: Prompt, spec: ModelSpec = SPEC, settings: CacheSettings = S
 def test_what_is_drawn_for_each_request_makes_no_other_question() -> None:
     """Canary, marks, ids, sessions and deadlines differ from request to request."""
     one = a_prompt(a_chunk())
-    other = replace(
-        one, origin=an_origin("r2", session_id="s2"), canary="ember-9", system=one.system, user="--- ab12 ---"
-    )
-    told = [replace(prompt, system=f"Never write {prompt.canary}.") for prompt in (one, other)]
+    other = replace(one, origin=an_origin("r2", session_id="s2"), canary="ember-9", mark="3c4b5a")
+    told = [
+        replace(prompt, system=f"Never write {prompt.canary}.", user=f"--- {prompt.mark}\n{prompt.request.query}")
+        for prompt in (one, other)
+    ]
 
     assert question(told[0]) == question(told[1]) is not None
 
@@ -48,8 +49,10 @@ def test_what_is_drawn_for_each_request_makes_no_other_question() -> None:
         a_prompt(request=replace(a_request(), history=(Turn(request_id="r0", query="q", answer="a", at=NOON),))),
         a_prompt(degradations=["vector_store_unavailable"]),
         a_prompt(request=a_request(model="unknown")),
+        replace(a_prompt(), turns=1),
+        replace(a_prompt(), mark=""),
     ],
-    ids=["warm", "in a conversation", "degraded", "nobody to ask"],
+    ids=["warm", "in a conversation", "degraded", "nobody to ask", "shows a conversation", "of an older worker"],
 )
 def test_what_must_be_asked_for_itself_is(alone: Prompt) -> None:
     assert question(alone) is None
@@ -124,6 +127,7 @@ ASKS = st.fixed_dictionaries(
         "model": st.sampled_from([None, "first"]),
         "tier": st.sampled_from(["standard", "premium"]),
         "passages": st.sampled_from(["none", "one", "other", "shifted", "dropped"]),
+        "reader": st.sampled_from(["", "Ada", "Bob"]),
     }
 )
 PASSAGES: dict[str, tuple[Chunk, ...]] = {
@@ -146,6 +150,7 @@ def asked(told: dict[str, object], number: int) -> tuple[Prompt, ModelSpec]:
     )
     prompt = replace(
         a_prompt(*PASSAGES[str(told["passages"])], request=request),
+        user=f"--- 0f1e2d\n{told['reader']}\n--- 0f1e2d\n{request.query}\n--- 0f1e2d",
         prompt_version=str(told["version"]),
         pack_version=version,
     )
@@ -154,7 +159,7 @@ def asked(told: dict[str, object], number: int) -> tuple[Prompt, ModelSpec]:
 
 @given(ASKS, ASKS)
 async def test_an_answer_never_crosses_a_scope(one: dict[str, object], other: dict[str, object]) -> None:
-    """Through the real rules and the real caches: only who shares tenant, domain, task, ground, version, model and tier hits."""
+    """Through the real rules and the real caches: who differs in tenant, domain, task, pack, passages, reader, version, model or tier."""
     memory = AnswerCache(SETTINGS, LruCache(most_entries=9, most_bytes=9999, time=lambda: 0.0), FixedClock())
     vector = (1.0, 0.0)
     first, second = question(*asked(one, 1)), question(*asked(other, 2))
@@ -167,4 +172,16 @@ async def test_an_answer_never_crosses_a_scope(one: dict[str, object], other: di
     beside = {**one, "passages": None} == {**other, "passages": None}
     assert (await memory.exact(second) is not None) == (beside and same_told)
     near = memory.near(replace(second, threshold=0.5, max_tokens=math.inf), vector)  # type: ignore[arg-type]
-    assert (near is not None) == (beside and (same_told or one["pack"] != (None, None)))
+    assert (near is not None) == (beside and same_told)
+
+
+@pytest.mark.parametrize("query", ["Ada", "a", "--- 0f1e2d", "\n", "question"])
+def test_who_asks_is_part_of_the_ground_whatever_is_asked(query: str) -> None:
+    """Also when the question stands in what is told of the reader."""
+    one, other = (
+        question(replace(a_prompt(request=a_request(query)), user=f"--- 0f1e2d\n{reader}\n---\n{query}\n--- question"))
+        for reader in ("Ada likes tea", "Anna likes tea")
+    )
+    assert one is not None
+    assert other is not None
+    assert one.scope != other.scope

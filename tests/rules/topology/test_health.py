@@ -9,7 +9,7 @@ from streams.clients.models.keys import Account
 from streams.errors import StartRefused
 from streams.settings import TelemetrySettings
 from topology.health import Metric, exposition, health_port
-from topology.worker import key_metrics
+from topology.worker import cache_metrics, key_metrics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,3 +101,10 @@ def test_what_each_api_key_did_is_a_metric_by_its_place() -> None:
     assert 'forgestream_provider_calls_total{provider="openai",key="2"} 3' in lines
     assert 'forgestream_provider_output_tokens_total{provider="openai",key="2"} 5' in lines
     assert 'forgestream_provider_errors_total{provider="openai",key="2",error="limited"} 1' in lines
+
+
+def test_hits_and_false_hits_are_metrics() -> None:
+    lines = exposition(cache_metrics({"exact": 3, "verified": 2, "false_hit": 1})).splitlines()
+
+    assert 'forgestream_cache_answers_total{outcome="exact"} 3' in lines
+    assert 'forgestream_cache_answers_total{outcome="false_hit"} 1' in lines
