@@ -18,6 +18,7 @@ EPILOG = """
 NAMES = (
     "questions",
     "attack",
+    "pack",
     "contest",
     "outage",
     "delivery",

@@ -44,6 +44,7 @@ class Question:
     temperature: float = 0.0
     max_tokens: int = 80
     problems: int = 0
+    context_pack_id: str | None = None
     at_once: bool = False  # asked together with the question before, not after its answer
 
 
@@ -195,6 +196,7 @@ def text_query(asked: Asked, at: datetime) -> TextQuery:
         model=question.model,
         temperature=question.temperature,
         max_tokens=question.max_tokens,
+        context_pack_id=question.context_pack_id,
     )
 
 
