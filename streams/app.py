@@ -52,6 +52,9 @@ class App(faust.App):
         self.runtime = runtime
         self.changelogs: dict[str, ChangelogTable] = {}
         self.owned_tables: dict[str, type[Any]] = {}
+        self.counted: dict[
+            str, Any
+        ] = {}  # dataclasses of numbers that stages count beside their records, by name of the metric
         self.recovery = Recovery(runtime.settings.kafka)
         super().__init__(group, **faust_settings(runtime.settings, unit))
         self.engine = Engine(group, runtime, on_fatal=on_fatal or self._crash_later)

@@ -14,7 +14,7 @@ def judged(result: Result, decision: RouteDecision) -> Feedback:
     return Feedback(
         origin=result.origin,
         feedback_id=_id(result.evaluator or "", result.origin.request_id),
-        context_pack_id=result.context_pack_id,
+        context_pack_id=result.context_pack_id if result.pack_version is not None else None,
         pack_version=result.pack_version,
         chunk_ids=tuple(source.chunk_id for source in result.sources),
         query=result.query,

@@ -69,6 +69,7 @@ class Recorder:
     def __init__(self, unit: Unit, ports: Mapping[int, str]) -> None:
         self.unit = unit
         self.stages: list[StageNode] = []
+        self.counted: dict[str, object] = {}
         self._ports = ports
         self._tables: list[str] = []
 

@@ -113,6 +113,7 @@ class Worker:
                         labels={"unit": unit, "stage": stage, "outcome": declared.name},
                         meaning="Records by what became of them",
                     )
+            yield from counted_metrics(app.counted)
             for tp, held in app.engine.held().items():
                 yield Metric(
                     name="forgestream_records_under_way",
@@ -129,6 +130,19 @@ class Worker:
         if app.crash_reason is not None:
             raise StartRefused(f"unit {unit} cannot start: {app.crash_reason}") from app.crash_reason
         self._started.add(unit)
+
+
+def counted_metrics(counted: Mapping[str, Any]) -> Iterable[Metric]:
+    """Yield what stages count beside their records."""
+    for name, counts in counted.items():
+        for declared in fields(counts):
+            yield Metric(
+                name=f"forgestream_{name}_total",
+                kind="counter",
+                value=getattr(counts, declared.name),
+                labels={"outcome": declared.name},
+                meaning=f"What was done with {name}; see docs/context.md",
+            )
 
 
 def key_metrics(found: Iterable[Account]) -> Iterable[Metric]:

@@ -53,6 +53,7 @@ def attach(
     who = Who(profiles, screen, gate, clock)
     if library is not None:
         app.task(library.keep_warm)
+        app.counted["packs"] = library.counts
 
     @app.stage(reads, name="retrieve")
     async def retrieve(embedding: Embedding, emit: Emit) -> None:

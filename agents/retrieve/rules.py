@@ -70,7 +70,8 @@ def of_pack(
     if pack.incomplete:
         degradations = (*degradations, PACK_INCOMPLETE)
     decided = _decided(embedding.request.query, chunks, settings)
-    return replace(_context(embedding, decided, degradations), pack_version=pack.version)
+    version = pack.version if source == DATAFORGE else None
+    return replace(_context(embedding, decided, degradations), pack_version=version)
 
 
 def without_context(embedding: Embedding, degradations: tuple[str, ...]) -> Context:

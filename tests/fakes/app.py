@@ -65,6 +65,7 @@ class FakeApp:
         self.stages: dict[str, Handler] = {}
         self.tombstones: dict[str, Handler] = {}
         self.patient: set[str] = set()
+        self.counted: dict[str, Any] = {}
         self.tables: dict[str, FakeTable[Any]] = {}
         self.sent: dict[str, list[Any]] = defaultdict(list)
 

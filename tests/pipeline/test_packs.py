@@ -156,7 +156,7 @@ async def test_whatever_dataforge_does_every_rung_holds_down_and_up(clock: Fixed
 
         here.store.down = True
         bottom = (*unavailable, "vector_store_unavailable", "static_context")
-        assert rung(await here.ask("other")) == ("s1", {"static"}, bottom)
+        assert rung(await here.ask("other")) == (None, {"static"}, bottom)
         here.store.down = False
         assert rung(await here.ask("other")) == (None, {"vector_store"}, unavailable)
 

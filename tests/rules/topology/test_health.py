@@ -7,9 +7,10 @@ import pytest
 
 from streams.clients.models.keys import Account
 from streams.errors import StartRefused
+from streams.packs import Counts
 from streams.settings import TelemetrySettings
 from topology.health import Metric, exposition, health_port
-from topology.worker import cache_metrics, key_metrics
+from topology.worker import cache_metrics, counted_metrics, key_metrics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,3 +109,10 @@ def test_hits_and_false_hits_are_metrics() -> None:
 
     assert 'forgestream_cache_answers_total{outcome="exact"} 3' in lines
     assert 'forgestream_cache_answers_total{outcome="false_hit"} 1' in lines
+
+
+def test_what_was_done_with_packs_is_a_metric() -> None:
+    lines = exposition(counted_metrics({"packs": Counts(hits=3, calls=1)})).splitlines()
+
+    assert 'forgestream_packs_total{outcome="hits"} 3' in lines
+    assert 'forgestream_packs_total{outcome="calls"} 1' in lines
