@@ -41,11 +41,24 @@ class Commit:
 Place = tuple[ChangelogTable, int]  # a table and one of its partitions
 
 
+def open_consumer(kafka: KafkaSettings) -> aiokafka.AIOKafkaConsumer:
+    """Return a consumer that belongs to no group, not yet started."""
+    use_safe_connections()
+    return aiokafka.AIOKafkaConsumer(
+        **connection(kafka),
+        fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
+        request_timeout_ms=int(kafka.timeout_s * 1000),
+    )
+
+
 class Recovery:
     """Recovers the tables of one unit."""
 
-    def __init__(self, kafka: KafkaSettings) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, opened: Callable[[KafkaSettings], aiokafka.AIOKafkaConsumer] = open_consumer
+    ) -> None:
         self._kafka = kafka
+        self._opened = opened
         self.progress = 0  # grows with everything that is read
 
     async def recover(
@@ -69,7 +82,7 @@ class Recovery:
             for number in partitions
         }
         while places and mine():
-            consumer = self._new_consumer()
+            consumer = self._opened(self._kafka)
             try:
                 await consumer.start()
                 consumer.assign(list(places))
@@ -80,14 +93,6 @@ class Recovery:
                 await asyncio.sleep(AGAIN_S)
             finally:
                 await asyncio.gather(consumer.stop(), return_exceptions=True)
-
-    def _new_consumer(self) -> aiokafka.AIOKafkaConsumer:
-        use_safe_connections()
-        return aiokafka.AIOKafkaConsumer(
-            **connection(self._kafka),
-            fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
-            request_timeout_ms=int(self._kafka.timeout_s * 1000),
-        )
 
     async def _read(
         self,

@@ -148,7 +148,9 @@ class Cluster:
         """
         asking = self._asking.get(group)
         if asking is None:
-            asking = self._asking[group] = Consumer({"bootstrap.servers": self.bootstrap, "group.id": group})
+            asking = self._asking[group] = Consumer(
+                {"bootstrap.servers": self.bootstrap, "group.id": group, "log_level": 0}
+            )
         wanted = [TopicPartition(topic, number) for number in range(self._partitions[topic])]
         found = asking.committed(wanted, timeout=self._timeout_s)
         for partition in found:

@@ -1,21 +1,26 @@
 """Recovered tables: what counts of a changelog, and what was acknowledged but is not in it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any, cast
 
 import aiokafka
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from schemas.records import CircuitState, TextQuery
 from streams.emit import Emit
 from streams.errors import TableLost
 from streams.lanes import TopicPartition
-from streams.recovery import Commit, check, note
+from streams.recovery import Commit, Recovery, check, note
+from streams.settings import KafkaSettings
 from streams.tables import TENURE_HEADER, Change, ChangelogTable, OwnedTable, tenure_in
+from tests.fakes.changelog import Logged, ScriptedConsumer
 from tests.given import NOON
 from tests.stages.streams.bench import CIRCUITS, TP, Bench, a_bench
 
 CHANGELOG = "circuits-changelog"
+PLACE = aiokafka.TopicPartition(CHANGELOG, 0)
 KEY = b"model"
 
 
@@ -148,7 +153,7 @@ async def test_a_partition_that_stays_is_read_on_from_where_it_was_read() -> Non
 
 async def test_a_changelog_that_ends_before_what_was_acknowledged_is_refused() -> None:
     log = Log(await a_bench())
-    place, source = aiokafka.TopicPartition(CHANGELOG, 0), TopicPartition("outcomes", 0)
+    place, source = PLACE, TopicPartition("outcomes", 0)
     places = {place: (log.rows, 0)}
 
     check(places, {place: 40}, {source: Commit(100, "sessions=90,circuits=40")})
@@ -164,13 +169,12 @@ async def test_a_changelog_that_ends_before_what_was_acknowledged_is_refused() -
 @pytest.mark.parametrize("text", ["", "circuits", "circuits=", "circuits=x", "circuits=-4", "other=50", ",,=,"])
 async def test_a_note_that_says_nothing_refuses_nothing(text: str) -> None:
     log = Log(await a_bench())
-    place = aiokafka.TopicPartition(CHANGELOG, 0)
 
-    check({place: (log.rows, 0)}, {place: 0}, {TopicPartition("outcomes", 0): Commit(100, text)})
+    check({PLACE: (log.rows, 0)}, {PLACE: 0}, {TopicPartition("outcomes", 0): Commit(100, text)})
 
 
 async def test_a_commit_notes_how_far_the_changelogs_go_that_its_records_have_changed() -> None:
-    log, source = Log(await a_bench()), TopicPartition("texts", 0)
+    log, source = Log(await a_bench()), TP
     log.rows.begin(0, 17)
 
     before = note([log.rows], source)
@@ -180,3 +184,79 @@ async def test_a_commit_notes_how_far_the_changelogs_go_that_its_records_have_ch
     assert note([log.rows], source) == "circuits=17"
     assert note([log.rows], TopicPartition("texts", 1)) == ""
     assert note([log.rows], TopicPartition("requests", 0)) == ""
+
+
+def a_log(log: Log, count: int) -> list[Logged]:
+    """Return changes of as many keys, with gaps between them as a compaction leaves."""
+    return [
+        Logged(
+            2 * number, b"model-%d" % number, log.serde.encode(replace(closed("model"), counted={"texts-0": number}))
+        )
+        for number in range(count)
+    ]
+
+
+async def recovered(log: Log, *consumers: ScriptedConsumer, mine: Callable[[], bool] = lambda: True) -> Recovery:
+    """Recover partition 0 of the table with one consumer after the other."""
+    opened = iter(consumers)
+    recovery = Recovery(KafkaSettings(timeout_s=0.05), cast("Any", lambda _: next(opened)))
+    await recovery.recover([log.rows], {TP: Commit(0)}, mine)
+    return recovery
+
+
+async def test_a_recovery_reads_a_changelog_once_to_its_end() -> None:
+    log = Log(await a_bench())
+    consumer = ScriptedConsumer({PLACE: a_log(log, 5)})
+
+    recovery = await recovered(log, consumer)
+
+    assert sorted(log.rows) == [b"model-%d" % number for number in range(5)]
+    assert consumer.read == [(PLACE, offset) for offset in (0, 2, 4, 6, 8)]
+    assert (log.rows.read_up_to(0), await written_tenure(log)) == (9, 9)
+    assert recovery.progress > 5
+    assert consumer.stopped
+
+
+async def test_a_recovery_that_the_next_rebalance_overtakes_is_given_up_and_the_next_goes_on_from_there() -> None:
+    """Rows that were read stay, nothing is read twice, and no row is missed."""
+    log, mine = Log(await a_bench()), [True]
+    changes = a_log(log, 6)
+
+    def rebalance(read: int) -> None:
+        mine[0] = read < 2
+
+    first = ScriptedConsumer({PLACE: changes}, before_fetch=rebalance)
+    await recovered(log, first, mine=lambda: mine[0])
+    half_way = len(log.rows)
+    second = ScriptedConsumer({PLACE: changes})
+    await recovered(log, second)
+
+    assert half_way == len(first.read) == 6 - len(second.read)
+    assert 0 < half_way < 6
+    assert [offset for _, offset in first.read + second.read] == [change.offset for change in changes]
+    assert len(log.rows) == 6
+
+
+async def test_a_recovery_waits_for_a_broker_and_begins_again_with_one_that_went_silent() -> None:
+    log = Log(await a_bench())
+    changes = {PLACE: a_log(log, 3)}
+    refused = ScriptedConsumer(changes, fails=KafkaConnectionError("no broker"))
+    silent = ScriptedConsumer(changes, silent=True)
+
+    await recovered(log, refused, silent, ScriptedConsumer(changes))
+
+    assert len(log.rows) == 3
+    assert refused.stopped
+    assert silent.stopped
+
+
+async def test_a_recovery_of_a_changelog_that_lost_changes_is_refused_before_a_row_is_read() -> None:
+    log = Log(await a_bench())
+    consumer = ScriptedConsumer({PLACE: a_log(log, 2)})
+    recovery = Recovery(KafkaSettings(), cast("Any", lambda _: consumer))
+
+    with pytest.raises(TableLost):
+        await recovery.recover([log.rows], {TP: Commit(9, "circuits=40")}, lambda: True)
+
+    assert consumer.read == []
+    assert consumer.stopped
