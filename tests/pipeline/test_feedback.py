@@ -14,6 +14,7 @@ from streams.clients.models.echo import Echo
 from streams.clients.models.extractive import Extractive
 from streams.settings import DataForgeSettings, RateSettings, Settings, WatchSettings
 from tests.clock import FixedClock
+from tests.fakes.packs import ScriptedPacks
 from tests.given import NOON, a_rating
 from tests.loopback.dataforge import API_KEY, Fault, LoopbackDataForge, loopback_dataforge
 from tests.pipeline.world import FRANKENSTEIN, SETTINGS, a_question, outside
@@ -100,7 +101,8 @@ async def test_feedback_on_a_pack_arrives_in_order_through_faults_of_every_kind(
         chance = Random(seed)
         dataforge.order.clear()
         dataforge.fail_next(*(chance.choice(passing) for _ in range(15)))
-        async with in_memory(clock, outside(Echo(), clock=clock, sink=sink), chance=chance) as pipeline:
+        ports = outside(Echo(), clock=clock, sink=sink, packs=ScriptedPacks())
+        async with in_memory(clock, ports, chance=chance) as pipeline:
             for number in range(12):
                 await asked(pipeline, clock, 100 * seed + number, pack=f"pack-{number % 3}")
             await pipeline.settle()

@@ -6,35 +6,13 @@ import pytest
 
 from schemas.records import Invalidation
 from streams.clients.cache import LruCache
-from streams.errors import DataForgeUnavailable, PipelineError
-from streams.packs import Held, Library, Pack, Passage
+from streams.errors import DataForgeUnavailable
+from streams.packs import Held, Library, Pack
 from streams.settings import DataForgeSettings
 from tests.clock import FixedClock
+from tests.fakes.packs import ScriptedPacks
 
 SETTINGS = DataForgeSettings(pack_ttl_s=3600, pack_stale_s=86_400)
-
-
-class ScriptedPacks:
-    """A `PackSource` of one pack per id, whose version a test changes."""
-
-    def __init__(self) -> None:
-        self.version = "1"
-        self.well = True
-        self.error: PipelineError | None = None
-        self.asked: list[str] = []
-        self.gate: asyncio.Event | None = None
-        self.arrived = asyncio.Semaphore(0)
-
-    async def fetch(self, pack_id: str) -> Pack:
-        self.asked.append(pack_id)
-        self.arrived.release()
-        version = self.version
-        if self.gate is not None:
-            await self.gate.wait()
-        if self.error is not None:
-            raise self.error
-        passage = Passage(chunk_id="c", document_id="d", title="", text=f"{pack_id} as of {version}", primary=True)
-        return Pack(pack_id=pack_id, version=version, passages=(passage,))
 
 
 class Shop:
