@@ -78,6 +78,7 @@ class MemoryPipeline:
         clock: the clock of `outside`. Pauses between tries pass on it at once.
         chance: chooses among the possible moves, and so finds other interleavings; outputs first when absent.
         units: the units that run.
+        patience_s: how long nothing may happen while records are under way.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class MemoryPipeline:
         clock: MovableClock,
         chance: Random | None = None,
         units: Collection[Unit] = tuple(Unit),
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self.topics = Topics.of(settings.kafka)
         self.logs = MemoryLogs(settings.kafka.partitions, clock)
@@ -96,6 +98,7 @@ class MemoryPipeline:
         self._settings = settings
         self._outside = outside
         self._clock = clock
+        self._patience_s = patience_s
         self._chance = chance
         self._schemas: SchemaSource
         self._processes: dict[Unit, _Process] = {}
@@ -264,7 +267,7 @@ class MemoryPipeline:
     async def _move_is_possible(self) -> bool:
         """Wait until there is a move; False when everything is done, or waits for what a test withholds."""
         turns = 0
-        deadline = asyncio.get_running_loop().time() + PATIENCE_S
+        deadline = asyncio.get_running_loop().time() + self._patience_s
         while next(self._moves(), None) is None:
             if not any(process.app.engine.held() for process in self._processes.values()):
                 return False
@@ -278,7 +281,7 @@ class MemoryPipeline:
                 return False
             elif asyncio.get_running_loop().time() > deadline:
                 held = {unit: process.app.engine.held() for unit, process in self._processes.items()}
-                raise TimeoutError(f"nothing has happened for {PATIENCE_S:g} s with records under way: {held}")
+                raise TimeoutError(f"nothing has happened for {self._patience_s:g} s with records under way: {held}")
             else:
                 await asyncio.sleep(POLL_S)
         return True

@@ -15,11 +15,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from schemas.records import Answer, Origin, TextQuery
-from streams.settings import AdmitSettings, Settings, StoreSettings
+from streams.settings import AdmitSettings, CacheSettings, Settings, StoreSettings
 from tests.clock import FixedClock
 from topology.calibration import words
 from topology.calibration.judging import calibrated
 from topology.demo import library
+from topology.diagram import drawn
 from topology.embedded.cache import cache_directory
 from topology.memory import MemoryPipeline
 from topology.outside import open_outside
@@ -28,10 +29,16 @@ from topology.units import Unit
 PAGE = Path(__file__).parents[2] / "docs" / "judging.md"
 BEGIN, END = "<!-- written by make calibrate -->", "<!-- end of what make calibrate writes -->"
 MODELS = ("smollm2", "extractive")
-SETTINGS = replace(Settings(), store=StoreSettings(uri="memory"), admit=AdmitSettings(duplicate_ms=0.0))
-USES = ("encoder", "store", "models", "tokenizer", "window_tokens", "gate")
+SETTINGS = replace(
+    Settings(),
+    store=StoreSettings(uri="memory"),
+    admit=AdmitSettings(duplicate_ms=0.0),
+    cache=CacheSettings(exact="off", semantic="off"),
+)
 UNITS = (Unit.INTAKE, Unit.INFERENCE, Unit.DELIVERY)
+USES = {port for stage in drawn(SETTINGS).stages if stage.unit in UNITS for port in stage.uses}
 TOKENS = 80
+PATIENCE_S = 120.0  # a model on a busy machine
 
 
 def main() -> None:
@@ -76,7 +83,9 @@ async def _answers(questions: int) -> Sequence[Answer]:
                 cache_dir=cache_directory("", os.environ),
                 tell=lambda _: None,
             ) as outside,
-            MemoryPipeline(SETTINGS, replace(outside, clock=clock), clock=clock, units=UNITS) as pipeline,
+            MemoryPipeline(
+                SETTINGS, replace(outside, clock=clock), clock=clock, units=UNITS, patience_s=PATIENCE_S
+            ) as pipeline,
         ):
             for document in library.documents(clock.now()):
                 await pipeline.put(pipeline.topics.knowledge, document)

@@ -142,7 +142,7 @@ class RichScreen:
         self._live.update(Group(), refresh=True)
         self._print(
             Rule(style="dim"),
-            tables.summary(script, story),
+            *([tables.summary(script, story)] if script else []),
             tables.champions(story.rankings, min_samples=settings.rank.min_samples),
             tables.circuits(story.circuits),
             tables.dead_letters(story.dead_letters),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from statistics import fmean
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -24,7 +25,7 @@ TASKS = (Task.ANALYSIS, Task.REASONING)  # of the first of them where the challe
 LEADER, CHALLENGER = "smollm2", "extractive"
 TOKENS = 64
 AT_ONCE = 3  # questions; each is put to both
-MOST = 15  # questions; a contest not decided by then is decided by order
+MOST = 12  # questions; a contest not decided by then is decided by order
 LEARNING_S = 10.0
 
 
@@ -77,7 +78,7 @@ class Contest:
             run.screen.done(f"`{CHALLENGER}` leads {name} by evidence: {ranking.reason}", {"ranking": ranking})
         else:
             run.screen.done(f"{len(rounds)} questions are too few for 100 to 1, so an operator decides", {"cell": name})
-            await promoted(run, name, CHALLENGER, "better in every round but few")
+            await promoted(run, name, CHALLENGER, _means(run.story, rounds))
         after = routed(Question(number=0, text="Which animal has three hearts?", domain=DOMAIN, task=task), "after")
         await run.answered([after])
         return judged(run.story, rounds, after, run.story.rankings.get(name))
@@ -154,6 +155,13 @@ def _result(story: Story, asked: Asked) -> Result | None:
 def _overall(story: Story, asked: Asked) -> float | None:
     result = _result(story, asked)
     return result.overall if result else None
+
+
+def _means(story: Story, rounds: Sequence[Round]) -> str:
+    """Return what an operator sees, as the reason of an order."""
+    sides = ([_overall(story, one.challenger) for one in rounds], [_overall(story, one.leader) for one in rounds])
+    ours, theirs = (fmean([score for score in side if score is not None] or [0.0]) for side in sides)
+    return f"{ours:.2f} against {theirs:.2f} on average of {len(rounds)} questions"
 
 
 def _show(run: Run, rounds: Sequence[Round], story: Story) -> None:
