@@ -5,7 +5,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_END,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -13,7 +21,6 @@ from confluent_kafka.admin import (
     ConfigResource,
     NewPartitions,
     NewTopic,
-    OffsetSpec,
     ResourceType,
 )
 
@@ -127,14 +134,19 @@ class Cluster:
         return sum(sum(self.ends(topic)) for topic in topics)
 
     def ends(self, topic: str) -> list[int]:
-        """Return the end of each partition of a topic."""
-        spec = {TopicPartition(topic, number): OffsetSpec.latest() for number in range(self._partitions[topic])}
-        found = self._admin.list_offsets(spec, request_timeout=self._timeout_s)
-        return [future.result(self._timeout_s).offset for future in found.values()]
+        """Return the end of each partition of a topic.
+
+        Asked as a consumer: librdkafka's admin client aborts the process when a broker dies at the wrong moment of its question.
+        """
+        wanted = [TopicPartition(topic, number, OFFSET_END) for number in range(self._partitions[topic])]
+        found = self._consumer("ends").offsets_for_times(wanted, timeout=self._timeout_s)
+        return [partition.offset for partition in _sound(found)]
 
     def refresh(self) -> None:
         """Learn who leads what now: asking for offsets alone never does."""
         self._admin.list_topics(timeout=self._timeout_s)
+        for asking in self._asking.values():
+            asking.list_topics(timeout=self._timeout_s)
 
     def committed(self, group: str, topics: Iterable[str]) -> int:
         """Add up the offsets a group has committed on topics: records it will not read again."""
@@ -146,17 +158,16 @@ class Cluster:
         Asked as a consumer of the group that never joins: librdkafka's admin client keeps a group's coordinator for ten minutes, also
         when that broker is dead.
         """
+        wanted = [TopicPartition(topic, number) for number in range(self._partitions[topic])]
+        found = self._consumer(group).committed(wanted, timeout=self._timeout_s)
+        return [max(0, partition.offset) for partition in _sound(found)]
+
+    def _consumer(self, group: str) -> Consumer:
         asking = self._asking.get(group)
         if asking is None:
-            asking = self._asking[group] = Consumer(
-                {"bootstrap.servers": self.bootstrap, "group.id": group, "log_level": 0}
-            )
-        wanted = [TopicPartition(topic, number) for number in range(self._partitions[topic])]
-        found = asking.committed(wanted, timeout=self._timeout_s)
-        for partition in found:
-            if partition.error is not None:
-                raise KafkaException(partition.error)
-        return [max(0, partition.offset) for partition in sorted(found, key=lambda tp: tp.partition)]
+            settings = {"bootstrap.servers": self.bootstrap, "group.id": group, "log_level": 0}
+            asking = self._asking[group] = Consumer(settings)
+        return asking
 
     def read(self, topic: str) -> Iterator[Stored]:
         """Read a topic from its start to its present end."""
@@ -185,3 +196,11 @@ def _stored(message: Message) -> Stored:
         offset=message.offset() or 0,
         headers=cast("list[tuple[str, bytes]]", message.headers() or []),
     )
+
+
+def _sound(found: Iterable[TopicPartition]) -> list[TopicPartition]:
+    """Return partitions in order; raises the error of the first that has one."""
+    for partition in found:
+        if partition.error is not None:
+            raise KafkaException(partition.error)
+    return sorted(found, key=lambda partition: partition.partition)
