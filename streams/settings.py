@@ -281,6 +281,9 @@ class SynthesizeSettings:
     max_chars: int = setting(
         400, "Longest sentence spoken at once; longer ones are cut at a comma or space", unit="characters", least=20
     )
+    turns_s: float = setting(
+        86_400.0, "The newest spoken turn of a conversation is remembered for this long", unit="s", least=1
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

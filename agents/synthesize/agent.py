@@ -32,6 +32,8 @@ def attach(
 
     @app.stage(reads, name="synthesize", ordered=False)
     async def synthesize(request: SpeechRequest, emit: Emit) -> None:
+        now = clock.now()
+        turns.sweep(lambda known: rules.forgotten(known, now, settings), reads.partitions)
         if not await floor.taken(request, emit):
             return
         said = rules.sentences_to_say(request.text, settings.max_chars)

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from schemas.records import SpeechChunk, SpeechRequest, SpokenTurn
+from streams.settings import SynthesizeSettings
 from streams.speech import RATE_HZ, Spoken
 from streams.words import sentences
 
@@ -34,6 +35,11 @@ def sentences_to_say(text: str, longest: int) -> Sequence[str]:
 def unspoken(session_id: str) -> SpokenTurn:
     """Return a conversation in which nothing was spoken."""
     return SpokenTurn(session_id=session_id, as_of=NEVER, counted={})
+
+
+def forgotten(known: SpokenTurn, at: datetime, settings: SynthesizeSettings) -> bool:
+    """Tell whether nothing was spoken in a conversation for so long that no request of it is still on its way."""
+    return at - known.as_of > timedelta(seconds=settings.turns_s)
 
 
 def dependency(engine: str) -> str:

@@ -353,6 +353,20 @@ async def test_no_old_turn_is_spoken_by_a_worker_that_comes_after(clock: FixedCl
         assert pipeline.table("turns")["talk"].turn == 3
 
 
+async def test_turns_of_conversations_long_over_are_forgotten(clock: FixedClock) -> None:
+    async with in_memory(clock, engines=[ScriptedEngine()]) as pipeline:
+        await pipeline.put(pipeline.topics.speech_requests, a_speech_request(1, "Old.", 1))
+        await pipeline.settle()
+        clock.advance(VOICE.synthesize.turns_s + 1)
+        for number in range(3):
+            origin = spoken_by(number, session_id=f"new-{number}")
+            request = SpeechRequest(origin=replace(origin, event_time=clock.now()), text="New.", turn=1)
+            await pipeline.put(pipeline.topics.speech_requests, request)
+            await pipeline.settle()
+
+        assert set(pipeline.table("turns")) == {"new-0", "new-1", "new-2"}
+
+
 async def test_words_of_the_user_silence_the_answer(clock: FixedClock) -> None:
     engine = ScriptedEngine()
     engine.gate = asyncio.Event()
