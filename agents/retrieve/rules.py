@@ -154,7 +154,8 @@ def relevance(similarity: float, lexical: float) -> float:
 
 def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
     """Return the share of all words of two texts that both hold, 0 to 1; two texts without words are the same."""
-    return len(one & other) / len(one | other) if one or other else 1.0
+    both = len(one & other)
+    return both / (len(one) + len(other) - both) if one or other else 1.0
 
 
 def _found(chunk: FoundChunk) -> Chunk:
@@ -178,44 +179,43 @@ def _cosine(similarity: float) -> float:
 def _decided(query: str, chunks: Sequence[Chunk], settings: RetrieveSettings) -> tuple[Chunk, ...]:
     """Score every chunk and decide on it; primary ones first, then the most relevant."""
     lexical = bm25(content_words(query), [content_counts(f"{chunk.title}\n{chunk.text}") for chunk in chunks])
-    scored = [
-        replace(chunk, relevance=relevance(chunk.similarity, score))
-        for chunk, score in zip(chunks, lexical, strict=True)
-    ]
-    primary = [chunk for chunk in scored if chunk.primary]
-    others = sorted(
-        (chunk for chunk in scored if not chunk.primary), key=lambda chunk: (-chunk.relevance, chunk.chunk_id)
-    )
-    reasons = _reasons(primary, others, settings)
+    scored = [(relevance(chunk.similarity, score), chunk) for chunk, score in zip(chunks, lexical, strict=True)]
+    primary = [(score, chunk) for score, chunk in scored if chunk.primary]
+    others = [(score, chunk) for score, chunk in scored if not chunk.primary]
+    others.sort(key=lambda scored: (-scored[0], scored[1].chunk_id))
+    reasons = (*(PRIMARY for _ in primary), *_reasons([chunk for _, chunk in primary], others, settings))
     return tuple(
-        replace(chunk, kept=reason in {RELEVANT, PRIMARY}, reason=reason)
-        for chunk, reason in zip((*primary, *others), (*(PRIMARY for _ in primary), *reasons), strict=True)
+        replace(chunk, relevance=score, kept=reason in {RELEVANT, PRIMARY}, reason=reason)
+        for (score, chunk), reason in zip((*primary, *others), reasons, strict=True)
     )
 
 
-def _reasons(primary: Sequence[Chunk], others: Sequence[Chunk], settings: RetrieveSettings) -> Sequence[str]:
+def _reasons(
+    primary: Sequence[Chunk], others: Sequence[tuple[float, Chunk]], settings: RetrieveSettings
+) -> Sequence[str]:
     """Choose by maximal marginal relevance: the most relevant that is least like what is kept already.
 
     Carbonell and Goldstein (1998), with the Jaccard of content words for likeness.
     """
-    reasons = ["below_min_relevance" if chunk.relevance < settings.min_relevance else "" for chunk in others]
+    reasons = ["below_min_relevance" if score < settings.min_relevance else "" for score, _ in others]
+    said = [content_words(chunk.text) for _, chunk in others]
     likeness = [0.0] * len(others)
-    newest: Sequence[Chunk] = primary
+    newest = [(chunk.chunk_id, content_words(chunk.text)) for chunk in primary]
+    waiting = [at for at, reason in enumerate(reasons) if not reason]
     for chosen in range(settings.keep + 1):
-        for at, chunk in enumerate(others):
-            for other in newest if not reasons[at] else ():
-                alike = jaccard(content_words(chunk.text), content_words(other.text))
-                likeness[at] = max(likeness[at], alike)
+        for at in waiting:
+            for chunk_id, words in newest:
+                likeness[at] = max(likeness[at], alike := jaccard(said[at], words))
                 if alike >= NEAR_DUPLICATE:
-                    reasons[at] = f"near_duplicate_of:{other.chunk_id}"
-        waiting = [at for at, reason in enumerate(reasons) if not reason]
+                    reasons[at] = f"near_duplicate_of:{chunk_id}"
+        waiting = [at for at in waiting if not reasons[at]]
         if not waiting or chosen == settings.keep:
             break
-        best = max(
-            waiting, key=lambda at: (1 - settings.diversity) * others[at].relevance - settings.diversity * likeness[at]
-        )
+        worth = {at: (1 - settings.diversity) * others[at][0] - settings.diversity * likeness[at] for at in waiting}
+        best = max(waiting, key=worth.__getitem__)
         reasons[best] = RELEVANT
-        newest = (others[best],)
+        waiting.remove(best)
+        newest = [(others[best][1].chunk_id, said[best])]
     return [reason or "beyond_keep" for reason in reasons]
 
 
