@@ -88,11 +88,12 @@ async def world(
     known: bool = True,
     pack_retries: int = 1,
     pack_reserve_s: float = 10.0,
+    timeout_s: float = 20.0,
 ) -> AsyncIterator[World]:
     """Run everything; the circuits stay closed unless a test says otherwise, and tries follow each other at once."""
     async with loopback_dataforge() as server, AsyncExitStack() as owned:
         own = DataForgeSettings(
-            url=server.url, api_key=API_KEY, timeout_s=0.2, health_s=0, pack_retry_s=0.001,
+            url=server.url, api_key=API_KEY, timeout_s=timeout_s, health_s=0, pack_retry_s=0.001,
             pack_retries=pack_retries, pack_reserve_s=pack_reserve_s,
         )  # fmt: skip
         packs, store = DataForgePacks(own), FailingStore(Hashing.dimension)
@@ -140,7 +141,7 @@ async def test_the_pack_of_a_request_is_what_its_answer_rests_on(clock: FixedClo
 @pytest.mark.parametrize("fault", [*TRANSIENT, *FOR_GOOD])
 async def test_whatever_dataforge_does_every_rung_holds_down_and_up(clock: FixedClock, fault: Fault) -> None:
     """Fresh, then older, then vector search, then static, then none; and back up when each comes back."""
-    async with world(clock) as here:
+    async with world(clock, timeout_s=0.2 if fault in {Fault.SILENCE, Fault.TRICKLE} else 20.0) as here:
         first = await here.ask()
         here.dataforge.fault = fault
         assert rung(await here.ask()) == (first.pack_version, {"dataforge"}, ())  # the cache holds it
