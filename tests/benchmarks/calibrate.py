@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from schemas.records import Answer, Origin, TextQuery
-from streams.settings import AdmitSettings, CacheSettings, Settings, StoreSettings
+from streams.settings import AdmitSettings, CacheSettings, RouteSettings, Settings, StoreSettings
 from tests.clock import FixedClock
 from topology.calibration import words
 from topology.calibration.judging import calibrated
@@ -34,6 +34,7 @@ SETTINGS = replace(
     store=StoreSettings(uri="memory"),
     admit=AdmitSettings(duplicate_ms=0.0),
     cache=CacheSettings(exact="off", semantic="off"),
+    route=RouteSettings(threads=1),  # threads that wait for each other on a busy machine take their time to the timeout
 )
 UNITS = (Unit.INTAKE, Unit.INFERENCE, Unit.DELIVERY)
 USES = {port for stage in drawn(SETTINGS).stages if stage.unit in UNITS for port in stage.uses}
