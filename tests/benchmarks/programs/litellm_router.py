@@ -5,7 +5,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from open_loop import paced, report  # type: ignore[import-not-found] # beside this file; not a package there
+from open_loop import WARM_UP, paced, report  # type: ignore[import-not-found] # beside this file; not a package there
 
 SYSTEM, USER = "Answer from the passages.", "Who wrote Frankenstein?"
 MESSAGES = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": USER}]
@@ -22,6 +22,8 @@ async def main(how: str, url: str, per_s: float, seconds: float) -> None:
         async for _chunk in stream:
             pass
 
+    for number in range(WARM_UP):
+        await call(-number)
     report(await paced(call, per_s, seconds))
 
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
+WARM_UP = 20  # calls one after the other before the first that is paced: what is loaded late
 WARM_UP_S = 3
 
 

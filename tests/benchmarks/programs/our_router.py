@@ -16,7 +16,7 @@ from streams.clients.answers import answers_of
 from streams.clients.models.registry import models_of
 from streams.clock import SystemClock
 from streams.settings import RouteSettings, Settings
-from tests.benchmarks.programs.open_loop import paced, report
+from tests.benchmarks.programs.open_loop import WARM_UP, paced, report
 from tests.fakes.ports import LetterEncoder, RememberedEffects
 from tests.given import a_prompt, a_request, an_origin
 
@@ -53,6 +53,8 @@ async def main(how: str, url: str, per_s: float, seconds: float) -> None:
             await routing.answer(prompt, origin.request_id, None, sends)
         memory.known.clear()
 
+    for number in range(WARM_UP):
+        await call(-number)
     report(await paced(call, per_s, seconds))
     for model in built.values():
         await model.close()
