@@ -25,7 +25,7 @@ TASKS = (Task.ANALYSIS, Task.REASONING)  # of the first of them where the challe
 LEADER, CHALLENGER = "smollm2", "extractive"
 TOKENS = 64
 AT_ONCE = 3  # questions; each is put to both
-MOST = 12  # questions; a contest not decided by then is decided by order
+MOST = 6  # questions; a contest not decided by then is decided by order
 LEARNING_S = 10.0
 
 
