@@ -120,13 +120,17 @@ class Consumer(driver.Consumer):
         grown = [
             f"topic `{name}` now has {found} partitions where {stage.inputs[name].topic.partitions} are needed"
             for name, stage in self.engine.stages.items()
-            if (found := self.topic_partitions(name)) not in {None, stage.inputs[name].topic.partitions}
+            if (found := self._partitions_of(name)) > stage.inputs[name].topic.partitions
         ]
         if grown:
             raise StartRefused(
                 f"{'; '.join(grown)}: its keys are elsewhere now, their order and their tables are not. Nothing more is taken and nothing "
                 "is lost: runbook `partitions-changed` says how to go on"
             )
+
+    def _partitions_of(self, topic: str) -> int:
+        """Return how many partitions a topic has, as far as metadata and the assignment tell: one may be older than the other."""
+        return max([self.topic_partitions(topic) or 0, *(tp.partition + 1 for tp in self.assignment() if tp.topic == topic)])
 
     async def verify_all_partitions_active(self) -> None:
         """Do nothing: the watchdog notices what Faust's detector only logs, which costs a busy loop seconds."""

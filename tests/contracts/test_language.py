@@ -153,6 +153,7 @@ def test_what_is_asked_denied_supposed_or_said_of_nobody_is_none(english: Readin
     assert stated(english, text) == []
 
 
+@on_one_loop
 async def test_operations_of_one_call_are_not_remembered_for_another(analyst: OwnedAnalyst) -> None:
     text = "Mary Shelley wrote Frankenstein."
 

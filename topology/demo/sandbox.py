@@ -16,7 +16,7 @@ from topology.demo.neighbours import Neighbours, neighbours
 FREE = "smollm2,extractive"  # also where keys of others are set: a demo spends nobody's money
 VERDICTS_TO_LEAD = 2  # few questions are asked here; FORGESTREAM_RANK_MIN_SAMPLES is for real traffic
 RECOVERY_S = 5.0  # of an open circuit; FORGESTREAM_WATCH_RECOVERY_S is for providers that are down for minutes
-PASSAGES = 2  # of a prompt at most: a small model on one core reads 300 tokens a second
+PASSAGES = 3  # of a prompt at most: a small model on one core reads 300 tokens a second
 PAUSE_S = 2.0  # between tries to deliver, at most
 
 
