@@ -130,7 +130,9 @@ class Consumer(driver.Consumer):
 
     def _partitions_of(self, topic: str) -> int:
         """Return how many partitions a topic has, as far as metadata and the assignment tell: one may be older than the other."""
-        return max([self.topic_partitions(topic) or 0, *(tp.partition + 1 for tp in self.assignment() if tp.topic == topic)])
+        return max(
+            [self.topic_partitions(topic) or 0, *(tp.partition + 1 for tp in self.assignment() if tp.topic == topic)]
+        )
 
     async def verify_all_partitions_active(self) -> None:
         """Do nothing: the watchdog notices what Faust's detector only logs, which costs a busy loop seconds."""

@@ -45,7 +45,7 @@ def settled(story: Story) -> bool:
 def consequences(story: Story) -> Sequence[Check]:
     """Judge what has become of everything that was asked, by whichever act."""
     always = [_one_result_each(story), _dead_letter(story)]
-    return [*always, _champions(story), _circuits(story), _feedback(story)] if _answers(story) else always
+    return [*always, _champions(story), _circuits(story), _feedback(story)] if answers(story) else always
 
 
 def _one_result_each(story: Story) -> Check:
@@ -123,13 +123,21 @@ def _dead_letter(story: Story) -> Check:
     return Check(name=name, met=len(kept) == 1 and not strangers, detail=detail)
 
 
-def _answers(story: Story) -> Sequence[Result]:
+def answers(story: Story) -> Sequence[Result]:
+    """Return what models said, each answer once."""
     results = [journey.result for journey in story.journeys.values()]
-    return [result for result in results if result is not None and result.decision is not None and not result.reused]
+    return [
+        result for result in results if result is not None and result.decision is not None and not _said_before(result)
+    ]
+
+
+def _said_before(result: Result) -> bool:
+    """Whether the answer is that of another request: judged and told to DataForge then, not again."""
+    return result.reused is not None or result.duplicate_of is not None
 
 
 def _champions(story: Story) -> Check:
-    judged = Counter((r.decision.cell, r.decision.model) for r in _answers(story) if r.decision)
+    judged = Counter((r.decision.cell, r.decision.model) for r in answers(story) if r.decision)
     counted = {
         (cell, standing.model): standing.samples
         for cell, ranking in story.rankings.items()
@@ -151,7 +159,7 @@ def _circuits(story: Story) -> Check:
 
 
 def _feedback(story: Story) -> Check:
-    answered = {result.origin.request_id for result in _answers(story)}
+    answered = {result.origin.request_id for result in answers(story)}
     reported = {feedback.origin.request_id for feedback in story.feedback.values()}
     missing = len(answered - reported)
     detail = f"{missing} missing" if missing else ""

@@ -9,7 +9,7 @@ from schemas.records import Status
 from streams.circuit import DATAFORGE
 from topology.demo import library
 from topology.demo.act import Run
-from topology.demo.expect import Check, check
+from topology.demo.expect import Check, answers, check
 from topology.demo.journeys import Story
 from topology.demo.questions import Asked, Question, asked
 
@@ -90,12 +90,7 @@ def _ids(story: Story) -> frozenset[str]:
 def _whole(story: Story) -> bool:
     """Whether the feedback of every answer has been seen on its topic."""
     reported = {feedback.origin.request_id for feedback in story.feedback.values()}
-    answers = {
-        request_id
-        for request_id, journey in story.journeys.items()
-        if journey.result is not None and journey.result.decision is not None
-    }
-    return answers <= reported
+    return {result.origin.request_id for result in answers(story)} <= reported
 
 
 async def _arrived(run: Run) -> bool:
