@@ -83,7 +83,7 @@ class Journey:
         """Whether its result is here and nothing before it is missing: topics are read independently of each other."""
         if self.result is None or ASKED not in self.sent_at_ms:
             return False
-        judged = bool(self.result.scores)
+        judged = bool(self.result.scores) and self.result.duplicate_of is None  # a repetition goes no way of its own
         return not judged or all(stage in self.sent_at_ms for stage in PATH)
 
     @property

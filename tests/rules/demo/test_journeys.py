@@ -55,6 +55,13 @@ def test_a_second_result_is_counted_and_does_not_replace_the_first() -> None:
     assert journey.place == (0, 1)
 
 
+def test_a_repetition_is_complete_with_the_answer_of_the_first() -> None:
+    question = samples.a_journey(FIRST)[0]
+    answer = samples.seen(replace(samples.a_result(FIRST), duplicate_of="the first"), stage="repeat", offset=99)
+
+    assert reduce(after, [question, answer], Story()).journey(FIRST.request_id).complete
+
+
 def test_a_journey_whose_question_was_not_seen_yet_has_no_steps() -> None:
     story = reduce(after, samples.a_journey(FIRST)[1:], Story())
 
