@@ -111,4 +111,5 @@ def test_a_topic_that_grows_under_its_worker_stops_it_and_what_comes_then_waits(
         assert sentence in words
         assert f"{PARTITIONS + 2} partitions where {PARTITIONS} are needed" in words
     assert desk.committed(desk.ledger.reads.name) == RECORDS
+    desk.cluster.refresh()
     assert desk.cluster.stored([desk.ledger.reads.name]) == 2 * RECORDS
