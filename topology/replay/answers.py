@@ -1,6 +1,5 @@
 """What models said: recorded on a topic, and said again without asking them."""
 
-import asyncio
 import hashlib
 import sqlite3
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -9,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 from typing import Protocol
-from weakref import WeakValueDictionary
 
 from schemas.codec import RecordUndecodable, SchemaUnknown, Serde
 from schemas.records import RecordedAnswer
@@ -117,7 +115,6 @@ class RecordedModel:
         self._book = book
         self._answers = answers
         self._clock = clock
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def stream(self, ask: Ask) -> AsyncGenerator[Piece | Finish, None]:
         """Yield the recorded answer, or the model's own while it is being recorded.
@@ -127,18 +124,16 @@ class RecordedModel:
             ProviderRefused: as the model did; or nothing is recorded and the model must not be asked.
         """
         ask_id = ask_id_of(self.spec.name, ask)
-        turn = self._turns.setdefault(ask_id, asyncio.Lock())
-        async with turn:  # who asks the same meanwhile hears this answer, the one that is recorded
-            known = None if self._answers is Answers.FRESH else self._book.get(ask_id)
-            if known is None and self._answers is Answers.RECORDED:
-                raise ProviderRefused(f"{self.spec.name}: {NOT_RECORDED}")
-            if known is not None and (known.error_code is None or self._answers is Answers.RECORDED):
-                pieces = self._said_again(ask, known)
-            else:
-                pieces = self._asked(ask, _Call(ask_id, self.spec.name))
-            async with aclosing(pieces):
-                async for piece in pieces:
-                    yield piece
+        known = None if self._answers is Answers.FRESH else self._book.get(ask_id)
+        if known is None and self._answers is Answers.RECORDED:
+            raise ProviderRefused(f"{self.spec.name}: {NOT_RECORDED}")
+        if known is not None and (known.error_code is None or self._answers is Answers.RECORDED):
+            pieces = self._said_again(ask, known)
+        else:
+            pieces = self._asked(ask, _Call(ask_id, self.spec.name))
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
 
     async def _said_again(self, ask: Ask, known: RecordedAnswer) -> AsyncGenerator[Piece | Finish, None]:
         self._clock.spend(ask.request_id, known.ttft_ms)

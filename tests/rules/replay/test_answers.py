@@ -171,14 +171,3 @@ def test_anything_a_model_is_given_makes_another_ask() -> None:
 
     assert len(ids) == len(others) + 2
     assert ask_id_of("first", replace(ASK)) == ask_id_of("first", ASK)
-
-
-async def test_who_asks_the_same_meanwhile_hears_the_answer_that_is_recorded() -> None:
-    """Two recordings of one ask would differ in their latency, and a later replay could only repeat one of them."""
-    shelf = Shelf()
-    asked = Asked(shelf, Answers.REUSE, "Because.", STOP)
-
-    both = await asyncio.gather(asked.said(), asked.said(replace(ASK, request_id="r2")))
-
-    assert both[0] == both[1]
-    assert len(asked.model.asked) == 1
