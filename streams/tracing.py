@@ -42,11 +42,6 @@ class Tracing:
     def __init__(self, tracer: trace.Tracer | None = None) -> None:
         self._tracer = tracer
 
-    @property
-    def enabled(self) -> bool:
-        """True when spans are recorded."""
-        return self._tracer is not None
-
     def span(self, stage: str, group: str, received: "Received", traceparent: bytes) -> AbstractContextManager[object]:
         """Return the span of one record at one stage, named by OpenTelemetry's messaging conventions."""
         if self._tracer is None:

@@ -102,7 +102,8 @@ def drawn(settings: Settings) -> Diagram:
     """Return the graph of a deployment."""
     topics = Topics.of(settings.kafka)
     outside = unconnected()
-    names = {id(getattr(outside, declared.name)): declared.name for declared in fields(outside)}
+    ports = [getattr(outside, declared.name) for declared in fields(outside)]
+    names = {id(port): port.name for port in ports if isinstance(port, Port)}
     stages: list[StageNode] = []
     for unit in Unit:
         recorder = Recorder(unit, names)

@@ -30,8 +30,8 @@ from topology.units import Unit
 def attach_unit(unit: Unit, app: App, topics: Topics, outside: Outside, settings: Settings) -> None:
     """Attach the stages of `unit` to its app."""
     if unit is Unit.INTAKE:
-        history = remember.attach(app, reads=topics.requests, results=topics.results, commands=topics.commands,
-                                  clock=outside.clock, settings=settings.remember)
+        history = outside.history or remember.attach(app, reads=topics.requests, results=topics.results, commands=topics.commands,
+                                                     clock=outside.clock, settings=settings.remember)
         admit.attach(app, reads=topics.texts, writes=topics.requests, duplicates=topics.duplicates, gate=outside.gate,
                      encoder=outside.encoder, attacks=outside.attacks, history=history, clock=outside.clock,
                      settings=settings.admit, screening=settings.screen)

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from aiohttp import web
 
-from streams.errors import StartRefused
 from streams.settings import TelemetrySettings
+from topology.listening import listening
 
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -59,20 +59,9 @@ async def health_port(telemetry: TelemetrySettings, vitals: Vitals) -> AsyncIter
 
     app = web.Application()
     app.add_routes([web.get("/live", live), web.get("/ready", ready), web.get("/metrics", metrics)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, telemetry.health_host, telemetry.health_port).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise StartRefused(
-            f"the health port {telemetry.health_host}:{telemetry.health_port} cannot be opened ({error.strerror}); "
-            "set FORGESTREAM_TELEMETRY_HEALTH_PORT to a free one",
-        ) from error
-    try:
-        yield telemetry.health_port
-    finally:
-        await runner.cleanup()
+    host, port, setting = telemetry.health_host, telemetry.health_port, "FORGESTREAM_TELEMETRY_HEALTH_PORT"
+    async with listening(app, host, port, name="health port", setting=setting) as opened:
+        yield opened
 
 
 def exposition(metrics: Iterable[Metric]) -> str:

@@ -12,7 +12,7 @@ from streams.settings import Settings
 from streams.topic import Topic
 from topology.contract import open_schemas
 from topology.producing import Outgoing, deliver
-from topology.reading import Decoder, Read, Span, open_reader
+from topology.reading import FROM_NOW, TO_THE_END, Decoder, Read, open_reader
 from topology.topics import Topics
 
 
@@ -37,8 +37,7 @@ async def ordered(command: Command, shown_on: Topic[R], settings: Settings, *, w
     topics = Topics.of(settings.kafka)
     schemas = await open_schemas(settings.registry, topics)
     decoder = Decoder(schemas, [shown_on])
-    span = Span(from_beginning=False, follow=True)
-    reader = await open_reader([shown_on.name, topics.commands.name], span, settings.kafka)
+    reader = await open_reader([shown_on.name, topics.commands.name], FROM_NOW, settings.kafka)
     value = serde(schemas, topics.commands.name, Command).encode(command)
     await deliver(
         [Outgoing(topic=topics.commands.name, key=topics.commands.key(command).encode(), value=value)], settings
@@ -63,7 +62,7 @@ async def rows(topic: Topic[R], settings: Settings) -> Mapping[str, R]:
         StartRefused: no broker answers, or the topic does not exist.
     """
     decoder = Decoder(await open_schemas(settings.registry, Topics.of(settings.kafka)), [topic])
-    reader = await open_reader([topic.name], Span(from_beginning=True, follow=False), settings.kafka)
+    reader = await open_reader([topic.name], TO_THE_END, settings.kafka)
     found: dict[str, R] = {}
     async with aclosing(reader.records()) as records:
         async for read in records:

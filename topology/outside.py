@@ -34,6 +34,7 @@ from streams.ports import (
     Encoder,
     FeedbackSink,
     Gate,
+    History,
     Model,
     PastResults,
     Profiles,
@@ -79,6 +80,8 @@ class Outside:
     attacks: Mapping[str, Attack]
     gate: Gate
     answers: AnswerMemory
+    history: History | None
+    """None where stage `remember` keeps conversations; a replay tells them itself."""
 
 
 class Port:
@@ -118,7 +121,7 @@ def looked_up(topics: Topics) -> Mapping[str, Topic[Any]]:
 def unconnected() -> Outside:
     """Return an outside in which every port is an empty one of its own."""
     ports: dict[str, Any] = {declared.name: Port(declared.name) for declared in fields(Outside)}
-    return Outside(**ports)
+    return Outside(**(ports | {"history": None}))
 
 
 @asynccontextmanager
@@ -137,6 +140,7 @@ async def open_outside(
     """
     ports: dict[str, Any] = {declared.name: Port(declared.name) for declared in fields(Outside)}
     ports |= {"clock": SystemClock(), "feedback_sink": None, "proposal_sink": None, "packs": None, "profiles": None}
+    ports["history"] = None
     ports["static_packs"] = static_packs(settings.retrieve.static_packs) if "static_packs" in uses else {}
     async with AsyncExitStack() as owned:
 

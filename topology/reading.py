@@ -48,6 +48,10 @@ class Span:
     follow: bool
 
 
+FROM_NOW = Span(from_beginning=False, follow=True)
+TO_THE_END = Span(from_beginning=True, follow=False)
+
+
 class Reader:
     """Reads topics from where they were when it was opened."""
 

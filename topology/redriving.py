@@ -20,7 +20,7 @@ from topology.diagram import drawn
 from topology.letters import Choice, Letter, letter_of, redriven, refusal
 from topology.producing import Outgoing, deliver
 from topology.provision import plan_of, provision
-from topology.reading import Decoder, Read, Span, open_at, open_reader
+from topology.reading import TO_THE_END, Decoder, Read, open_at, open_reader
 from topology.topics import Topics
 
 BATCH = 500
@@ -60,7 +60,7 @@ async def redrives(settings: Settings) -> Mapping[str, Redrive]:
     if topics.redrives.name not in await Cluster(settings.kafka).topics():
         return {}
     decoder = Decoder(await open_schemas(settings.registry, [topics.redrives]), [topics.redrives])
-    reader = await open_reader([topics.redrives.name], Span(from_beginning=True, follow=False), settings.kafka)
+    reader = await open_reader([topics.redrives.name], TO_THE_END, settings.kafka)
     found: dict[str, Redrive] = {}
     async with aclosing(reader.records()) as records:
         async for read in records:
@@ -77,7 +77,7 @@ async def letters(settings: Settings, choice: Choice) -> AsyncGenerator[Found, N
     """Yield the letters there are now, partition by partition in order; none that is written meanwhile."""
     done = await redrives(settings)
     name = Topics.of(settings.kafka).dead_letters.name
-    reader = await open_reader([name], Span(from_beginning=True, follow=False), settings.kafka)
+    reader = await open_reader([name], TO_THE_END, settings.kafka)
     ends = await _ends(name, settings.kafka)
     async with aclosing(reader.records()) as records:
         async for read in records:

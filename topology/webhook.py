@@ -15,10 +15,11 @@ from http import HTTPStatus
 from aiohttp import web
 
 from schemas.records import Invalidation
-from streams.errors import DeliveryFailed, SettingsInvalid, StartRefused
+from streams.errors import DeliveryFailed, SettingsInvalid
 from streams.packs import SUBJECT
 from streams.ports import Clock
 from streams.settings import DataForgeSettings
+from topology.listening import listening
 
 log = logging.getLogger("forgestream.webhook")
 
@@ -118,20 +119,9 @@ async def webhook(settings: DataForgeSettings, announce: Announce, clock: Clock)
 
     app = web.Application(client_max_size=MOST_BYTES)
     app.add_routes([web.post(PATH, told)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, settings.webhook_host, settings.webhook_port).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise StartRefused(
-            f"the webhook {settings.webhook_host}:{settings.webhook_port} cannot be opened ({error.strerror}); "
-            "set FORGESTREAM_DATAFORGE_WEBHOOK_PORT to a free one"
-        ) from error
-    try:
-        yield settings.webhook_port
-    finally:
-        await runner.cleanup()
+    setting = "FORGESTREAM_DATAFORGE_WEBHOOK_PORT"
+    async with listening(app, settings.webhook_host, settings.webhook_port, name="webhook", setting=setting) as port:
+        yield port
 
 
 def _mac(secret: str, seconds: str, body: bytes) -> str:

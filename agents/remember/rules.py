@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from schemas.records import Command, CommandAction, Request, Result, Session, Status, Turn
+from schemas.records import Command, CommandAction, Origin, Request, Result, Session, Status, Turn
 from streams.settings import RememberSettings
 
 LONGEST = 2_000  # characters of a question or an answer, see `Turn`
@@ -32,16 +32,16 @@ def earlier(seen: Request | Result | Command, at: datetime) -> datetime:
 def after(session: Session, seen: Request | Result, settings: RememberSettings) -> Session:
     """Return the conversation after a question or its answer."""
     if isinstance(seen, Request):
-        return asked(session, seen, settings)
+        return asked(session, seen.origin, seen.query, settings)
     return answered(session, seen)
 
 
-def asked(session: Session, request: Request, settings: RememberSettings) -> Session:
+def asked(session: Session, origin: Origin, query: str, settings: RememberSettings) -> Session:
     """Add a turn; one that is known is left alone, the oldest are dropped for it, all of them when they have expired."""
-    if any(turn.request_id == request.origin.request_id for turn in session.turns):
+    if any(turn.request_id == origin.request_id for turn in session.turns):
         return session
-    at = request.origin.event_time
-    turn = Turn(request_id=request.origin.request_id, query=request.query[:LONGEST], answer="", at=at)
+    at = origin.event_time
+    turn = Turn(request_id=origin.request_id, query=query[:LONGEST], answer="", at=at)
     kept = () if expired(session, at, settings) else session.turns
     return replace(session, turns=(*kept, turn)[-settings.turns :], as_of=max(session.as_of, at))
 

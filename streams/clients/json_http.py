@@ -8,6 +8,7 @@ from http import HTTPStatus
 
 import httpx
 
+from streams.clients.bounded import bounded
 from streams.clients.retry_after import retry_after_s
 from streams.errors import Permanent, SettingsInvalid, Transient
 
@@ -72,6 +73,8 @@ class JsonHttp:
     ) -> Answer:
         """Return the answer, whatever its status. Raises the system's `unavailable`; `refused` for an endless one."""
         content = json.dumps(body) if body is not None else None
+        name = self._system.name
+        too_long = self._system.refused(f"the answer of {name} to {path} is longer than {MOST_BYTES:,} bytes")
         try:
             # httpx limits each read; a trickle would never end
             async with (
@@ -79,9 +82,9 @@ class JsonHttp:
                 asyncio.timeout(self._timeout_s),
                 self._http.stream(method, path, content=content, headers=headers) as answer,
             ):
-                return Answer(answer.status_code, answer.headers, await self._bounded(path, answer))
+                return Answer(answer.status_code, answer.headers, await bounded(answer, MOST_BYTES, too_long))
         except (httpx.HTTPError, TimeoutError) as error:
-            message = f"{self._system.name} did not answer {path} ({type(error).__name__})"
+            message = f"{name} did not answer {path} ({type(error).__name__})"
             raise self._system.unavailable(message) from error
 
     def said(self, path: str, answer: Answer) -> Json:
@@ -114,12 +117,3 @@ class JsonHttp:
             return self._system.unavailable(f"{name} answered {path} with {status}", retry_after_s=wished_s)
         context = {"answer": quoted, "status": str(status)}
         return self._system.refused(f"{name} rejected {path} with {status}", context=context)
-
-    async def _bounded(self, path: str, answer: httpx.Response) -> bytes:
-        content = bytearray()
-        async for part in answer.aiter_bytes():
-            content += part
-            if len(content) > MOST_BYTES:
-                name = self._system.name
-                raise self._system.refused(f"the answer of {name} to {path} is longer than {MOST_BYTES:,} bytes")
-        return bytes(content)

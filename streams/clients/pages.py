@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 import httpx
 
+from streams.clients.bounded import bounded
 from streams.errors import PageUnavailable
 
 TIMEOUT_S = 30.0  # of a whole page
@@ -52,11 +53,7 @@ async def _page(answer: httpx.Response) -> Page:
     content_type = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type not in MEDIA_TYPES:
         raise PageUnavailable(f"is {content_type or 'of no named type'}, not text, Markdown or HTML")
-    content = bytearray()
-    async for part in answer.aiter_bytes():
-        content += part
-        if len(content) > MOST_BYTES:
-            raise PageUnavailable(f"is larger than {MOST_BYTES:,} bytes")
+    content = await bounded(answer, MOST_BYTES, PageUnavailable(f"is larger than {MOST_BYTES:,} bytes"))
     try:
         text = content.decode(answer.charset_encoding or "utf-8", "replace")
     except LookupError:  # a charset nobody knows

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 
 from schemas.records import Origin
+from streams.clients.bounded import bounded
 from streams.clients.cache import LruCache
 from streams.clients.single_flight import SingleFlight
 from streams.errors import ProfileUnavailable, SettingsInvalid
@@ -75,11 +76,8 @@ class HttpProfiles:
     async def _looked_up(self, address: str) -> str:
         try:
             async with asyncio.timeout(self._timeout_s), self._http.stream("GET", address) as answer:
-                content = bytearray()
-                async for part in answer.aiter_bytes():
-                    content += part
-                    if len(content) > MOST_BYTES:
-                        raise ProfileUnavailable(f"a profile is longer than {MOST_BYTES:,} bytes")
+                too_long = ProfileUnavailable(f"a profile is longer than {MOST_BYTES:,} bytes")
+                content = await bounded(answer, MOST_BYTES, too_long)
             status = answer.status_code
             if status not in {HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND}:
                 raise ProfileUnavailable(f"the profile service answered with {status}")

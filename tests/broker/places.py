@@ -5,8 +5,14 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from schemas.records import CircuitState, Outcome
+from schemas.records import CircuitState, Outcome, Result
+from schemas.registry import LockedIds
+from streams.clock import SystemClock
+from streams.engine import Runtime
+from streams.producer import LibrdkafkaProducer
+from streams.settings import Settings
 from streams.topic import Topic
+from streams.tracing import Tracing
 from tests.one_unit import GROUP_SUFFIX
 
 R = TypeVar("R")
@@ -40,6 +46,18 @@ class Place:
     def topics(self) -> tuple[str, ...]:
         """Every topic."""
         return self.reads, self.writes, self.dead_letters, self.results
+
+    def runtime(self, settings: Settings, schemas: LockedIds, producer: LibrdkafkaProducer, partitions: int) -> Runtime:
+        """Return what a unit that works here needs; its topics have so many partitions."""
+        return Runtime(
+            settings=settings,
+            schemas=schemas,
+            producer=producer,
+            clock=SystemClock(),
+            dead_letters=raw(self.dead_letters, partitions),
+            results=topic(self.results, Result, lambda result: result.result_id, partitions),
+            tracing=Tracing(),
+        )
 
     @property
     def arguments(self) -> tuple[str, ...]:

@@ -12,13 +12,10 @@ import pytest
 from schemas.records import Result
 from schemas.registry import LockedIds
 from streams.app import App
-from streams.clock import SystemClock
 from streams.emit import Emit
-from streams.engine import Runtime
 from streams.producer import LibrdkafkaProducer
 from streams.settings import Settings
-from streams.tracing import Tracing
-from tests.broker.places import Place, raw, topic
+from tests.broker.places import Place, raw
 from tests.cluster import Cluster
 from tests.eventually import eventually
 
@@ -32,15 +29,7 @@ async def a_worker(settings: Settings, place: Place, directory: Path) -> AsyncIt
     ids = LockedIds()
     await ids.start({f"{place.results}-value": Result})
     producer = LibrdkafkaProducer(settings.kafka, settings.engine)
-    runtime = Runtime(
-        settings=settings,
-        schemas=ids,
-        producer=producer,
-        clock=SystemClock(),
-        dead_letters=raw(place.dead_letters, PARTITIONS),
-        results=topic(place.results, Result, lambda result: result.result_id, PARTITIONS),
-        tracing=Tracing(),
-    )
+    runtime = place.runtime(settings, ids, producer, PARTITIONS)
     app = App("copying", runtime)
     app.conf.datadir = directory / settings.engine.worker_id
     writes = raw(place.writes, PARTITIONS)

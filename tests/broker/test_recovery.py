@@ -13,13 +13,10 @@ import pytest
 from schemas.records import CircuitState, Outcome, Result
 from schemas.registry import LockedIds, serde
 from streams.app import App
-from streams.clock import SystemClock
 from streams.emit import Emit
-from streams.engine import Runtime
 from streams.producer import LibrdkafkaProducer
 from streams.settings import Settings
-from streams.tracing import Tracing
-from tests.broker.places import Place, outcomes, raw, topic
+from tests.broker.places import Place, outcomes
 from tests.broker.programs.counting import initial, one_more
 from tests.broker.test_kills import outcomes as some_outcomes
 from tests.cluster import Cluster
@@ -37,15 +34,7 @@ async def a_worker(
 ) -> AsyncIterator[asyncio.Event]:
     """Count outcomes until the block ends; no table is recovered before the gate opens. The event says: it has partitions."""
     producer = LibrdkafkaProducer(settings.kafka, settings.engine)
-    runtime = Runtime(
-        settings=settings,
-        schemas=ids,
-        producer=producer,
-        clock=SystemClock(),
-        dead_letters=raw(place.dead_letters, PARTITIONS),
-        results=topic(place.results, Result, lambda result: result.result_id, PARTITIONS),
-        tracing=Tracing(),
-    )
+    runtime = place.runtime(settings, ids, producer, PARTITIONS)
     app = App("counting", runtime)
     app.conf.datadir = directory / settings.engine.worker_id
     counts = app.owned_table(TABLE, CircuitState, initial)

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,6 +34,7 @@ from tests.eventually import eventually
 from tests.given import NOON, PASSAGE, an_evaluation, an_origin
 from topology.cluster import Cluster
 from topology.contract import known_schemas, subjects
+from topology.plain import to_plain
 from topology.provision import plan_of, provision
 from topology.replay.learned import snapshot
 from topology.replay.order import Answers, Knowledge, Order, Seed, ordered
@@ -92,7 +93,7 @@ class Past:
         return ordered(**(values | changes))
 
     async def write(self, count: int, *, first: int = 0, patience: timedelta = timedelta(seconds=30)) -> None:
-        """Ask questions, ten a second, in conversations of four; the library is there before."""
+        """Ask questions, ten a second, in conversations of three; the library is there before."""
         ids = LockedIds()
         await ids.start(subjects([self.topics.texts, self.topics.knowledge]))
         library = KnowledgeDocument(document_id="f", title="Frankenstein", text=PASSAGE, updated_at=self.began)
@@ -104,7 +105,7 @@ class Past:
         for number in range(first, first + count):
             at = self.began + timedelta(milliseconds=100 * number)
             origin = replace(
-                an_origin(f"request-{number}", session_id=f"session-{number // 4}"),
+                an_origin(f"request-{number}", session_id=f"session-{number // 3}"),
                 event_time=at,
                 deadline=at + patience,  # of the past: long over, by the clock of the machine
             )
@@ -205,11 +206,32 @@ def test_deadlines_pass_as_they_did_and_each_request_ends_once(past: Past) -> No
 
 
 def _decoded(past: Past, name: str, number: int) -> list[Any]:
+    codec = _codec(past, name, number)
+    return [codec.decode(value) for _, value in past.stored(results(past.settings.kafka, name, number).name)]
+
+
+def _codec(past: Past, name: str, number: int) -> Any:  # noqa: ANN401 - of whatever is journalled
     topic = results(past.settings.kafka, name, number)
     ids = LockedIds()
     asyncio.run(ids.start(subjects([topic])))
-    codec = serde(ids, topic.name, topic.record)
-    return [codec.decode(value) for _, value in past.stored(topic.name)]
+    return serde(ids, topic.name, topic.record)
+
+
+def _flat(past: Past, stored: Mapping[bytes, bytes]) -> set[tuple[str, ...]]:
+    """Return results as key, path and value of each field: what a test that fails has to show."""
+    codec = _codec(past, "whole", 1)
+    return {(key.decode(), *leaf) for key, value in stored.items() for leaf in _leaves(to_plain(codec.decode(value)))}
+
+
+def _leaves(plain: Any, path: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN401 - any JSON
+    if isinstance(plain, dict):
+        for name, value in plain.items():
+            yield from _leaves(value, f"{path}.{name}")
+    elif isinstance(plain, list):
+        for number, value in enumerate(plain):
+            yield from _leaves(value, f"{path}[{number}]")
+    else:
+        yield path, repr(plain)
 
 
 def test_nothing_live_is_touched_and_nobody_outside_is_called(past: Past, tmp_path: Path) -> None:
@@ -322,7 +344,10 @@ def test_a_replay_that_was_killed_goes_on_and_ends_as_if_it_had_not_been(past: P
     assert len(killed) == SEVERAL_WINDOWS
     mine = f"{past.settings.kafka.topic_prefix}replay-killed-"
     assert [name for name in asyncio.run(Cluster(past.settings.kafka).topics()) if name.startswith(mine)] == [journal]
-    assert killed == dict(past.stored(results(past.settings.kafka, "whole", 1).name))
+    unbroken = dict(past.stored(results(past.settings.kafka, "whole", 1).name))
+    assert killed.keys() == unbroken.keys()
+    assert _flat(past, killed) ^ _flat(past, unbroken) == set()
+    assert killed == unbroken
 
 
 def test_it_is_reported_listed_and_dropped(past: Past, tmp_path: Path) -> None:

@@ -174,6 +174,7 @@ def outside(
         attacks={},
         gate=gate or MemoryGate(window_s=60.0, duplicate_ms=0.0),
         answers=answers_of(Settings(), clock),
+        history=None,
     )
 
 

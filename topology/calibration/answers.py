@@ -8,7 +8,7 @@ from schemas.codec import RecordUndecodable
 from schemas.records import Answer
 from streams.settings import Settings
 from topology.contract import open_schemas
-from topology.reading import Decoder, Span, open_reader
+from topology.reading import TO_THE_END, Decoder, open_reader
 from topology.topics import Topics
 
 
@@ -20,7 +20,7 @@ async def newest(most: int, settings: Settings) -> Sequence[Answer]:
     """
     topics = Topics.of(settings.kafka)
     decoder = Decoder(await open_schemas(settings.registry, topics), [topics.answers])
-    reader = await open_reader([topics.answers.name], Span(from_beginning=True, follow=False), settings.kafka)
+    reader = await open_reader([topics.answers.name], TO_THE_END, settings.kafka)
     found: dict[str, Answer] = {}
     order: deque[str] = deque()
     async with aclosing(reader.records()) as records:

@@ -22,7 +22,7 @@ from topology.cli.console import FAILED, Json, print_json, print_table, run, say
 from topology.contract import open_schemas
 from topology.embedded.cache import cache_directory
 from topology.producing import Outgoing, deliver
-from topology.reading import Decoder, Span, open_reader
+from topology.reading import TO_THE_END, Decoder, open_reader
 from topology.topics import Topics
 
 EPILOG = """
@@ -174,7 +174,7 @@ async def _sent(settings: Settings, attack: Attack) -> None:
 async def _additions(settings: Settings) -> Mapping[str, Attack]:
     topic = Topics.of(settings.kafka).attacks
     decoder = Decoder(await open_schemas(settings.registry, [topic]), [topic])
-    reader = await open_reader([topic.name], Span(from_beginning=True, follow=False), settings.kafka)
+    reader = await open_reader([topic.name], TO_THE_END, settings.kafka)
     found: dict[str, Attack] = {}
     async with aclosing(reader.records()) as records:
         async for read in records:
@@ -193,7 +193,7 @@ async def _scanned(settings: Settings, start: datetime | None, end: datetime | N
     encoder = encoder_of(settings.embed, cache_directory(settings.embedded.cache_dir, os.environ))
     await encoder.start()
     screen = Screen(encoder, await _additions(settings), settings.screen)
-    reader = await open_reader([topic.name], Span(from_beginning=True, follow=False), settings.kafka)
+    reader = await open_reader([topic.name], TO_THE_END, settings.kafka)
     hits: list[Hit] = []
     looked = 0
     try:

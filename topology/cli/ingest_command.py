@@ -21,7 +21,7 @@ from topology.cluster import Cluster
 from topology.contract import open_schemas
 from topology.ingesting import STANDARD_INPUT, Choices, Source, document, read_file, sources
 from topology.producing import Outgoing, deliver
-from topology.reading import Decoder, Reader, Span, open_reader
+from topology.reading import FROM_NOW, Decoder, Reader, open_reader
 from topology.topics import DOCUMENT_BYTES, Topics
 
 EPILOG = """
@@ -40,7 +40,6 @@ The id of a document is made of where it comes from: sent again, it replaces its
 MOST_TOGETHER = 100  # documents of one sending
 MOST_BYTES_TOGETHER = 16 * 1024 * 1024
 HEADROOM = 64 * 1024  # of a record, for everything beside its text
-FROM_NOW = Span(from_beginning=False, follow=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

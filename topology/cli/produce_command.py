@@ -22,7 +22,7 @@ from topology.cluster import Cluster
 from topology.contract import open_schemas
 from topology.plain import to_json
 from topology.producing import Outgoing, deliver, origin, prepared
-from topology.reading import Decoder, Reader, Span, open_reader
+from topology.reading import FROM_NOW, Decoder, Reader, open_reader
 from topology.topics import Topics
 
 EPILOG = """
@@ -43,7 +43,6 @@ All lines are checked before the first is sent; the command ends when the broker
 
 
 GRACE_S = 10.0  # an expiry is written after the deadline
-FROM_NOW = Span(from_beginning=False, follow=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

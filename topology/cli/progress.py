@@ -5,26 +5,17 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 
-class Steps:
-    """Shows steps on standard error; on anything but a terminal only the lines."""
+class Bars:
+    """Bars with these columns on standard error, between lines; on anything but a terminal only the lines, when quiet nothing."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        console = Console(file=sys.stderr, highlight=False)
+    def __init__(self, *columns: ProgressColumn, quiet: bool, transient: bool) -> None:
         self._quiet = quiet
-        self._lines = console
-        self._bars = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-            disable=quiet or not console.is_terminal,
-        )
-        self._tasks: dict[str, TaskID] = {}
+        self._lines = Console(file=sys.stderr, highlight=False)
+        off = quiet or not self._lines.is_terminal
+        self._bars = Progress(*columns, console=self._lines, transient=transient, disable=off)
 
     def __enter__(self) -> Self:
         """Begin to show."""
@@ -36,6 +27,15 @@ class Steps:
     ) -> None:
         """Leave the terminal as it was."""
         self._bars.stop()
+
+
+class Steps(Bars):
+    """Shows steps."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+        super().__init__(*columns, quiet=quiet, transient=True)
+        self._tasks: dict[str, TaskID] = {}
 
     def done(self, what: str) -> None:
         """Print a line."""

@@ -131,6 +131,12 @@ def answers(story: Story) -> Sequence[Result]:
     ]
 
 
+def unreported(story: Story) -> int:
+    """Count the answers whose feedback has not been seen on its topic."""
+    reported = {feedback.origin.request_id for feedback in story.feedback.values()}
+    return len({result.origin.request_id for result in answers(story)} - reported)
+
+
 def _said_before(result: Result) -> bool:
     """Whether the answer is that of another request: judged and told to DataForge then, not again."""
     return result.reused is not None or result.duplicate_of is not None
@@ -159,8 +165,6 @@ def _circuits(story: Story) -> Check:
 
 
 def _feedback(story: Story) -> Check:
-    answered = {result.origin.request_id for result in answers(story)}
-    reported = {feedback.origin.request_id for feedback in story.feedback.values()}
-    missing = len(answered - reported)
+    missing = unreported(story)
     detail = f"{missing} missing" if missing else ""
     return Check(name="every answer left feedback for DataForge", met=not missing, detail=detail)

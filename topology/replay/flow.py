@@ -1,8 +1,8 @@
 """Requests into the namespace of a variant, and what comes out of it."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,6 @@ from streams.settings import KafkaSettings
 from streams.topic import Topic
 from topology.cluster import Cluster, ExistingTopic
 from topology.reading import Decoder, Read, reader_at
-from topology.replay.clock import EventClock
 from topology.replay.history import Historical
 from topology.replay.order import Variant, cell_of, query_of
 from topology.topics import Topics
@@ -37,15 +36,25 @@ class Namespace:
     worker: Worker
 
 
-class Flow:
-    """Feeds requests and collects their results, at most `in_flight` under way."""
+Conversation = deque[Historical]
+"""What is left to be asked of a conversation."""
 
-    def __init__(self, namespace: Namespace, clock: EventClock, *, in_flight: int, on_done: Callable[[], None]) -> None:
+
+class Flow:
+    """Feeds requests and collects their results, at most `in_flight` under way, and of a conversation one.
+
+    Args:
+        namespace: where they run.
+        in_flight: how many at most.
+        ended: is told each result, once and before the conversation goes on.
+    """
+
+    def __init__(self, namespace: Namespace, *, in_flight: int, ended: Callable[[Result], None]) -> None:
         self._space = namespace
-        self._clock = clock
-        self._slots = asyncio.Semaphore(in_flight)
-        self._on_done = on_done
-        self._waiting: set[str] = set()
+        self._in_flight = in_flight
+        self._ended = ended
+        self._ready: deque[Conversation] = deque()
+        self._waiting: dict[str, Conversation] = {}
         self._results: dict[str, Result] = {}
         self._outcomes: defaultdict[str, list[Outcome]] = defaultdict(list)
         self._places: dict[tuple[str, int], int] = {}
@@ -66,19 +75,20 @@ class Flow:
             WorkerStalled: one has no result, and nothing has happened for five minutes.
         """
         codec = serde(self._space.schemas, entry.name, entry.record)
-        for request in requests:
-            await self._patiently(self._slots.acquire())
-            asked = variant.asked(request.record, replay_id)
-            self._waiting.add(asked.origin.request_id)
-            self._space.producer.produce(
-                entry.name,
-                codec.encode(asked),
-                request.key,
-                on_delivery=self._fed,
-                headers=(),
-                timestamp_ms=int(request.at.timestamp() * 1000),
-            )
-        while self._waiting:
+        self._ready.extend(in_conversations(requests))
+        while self._ready or self._waiting:
+            while self._ready and len(self._waiting) < self._in_flight:
+                conversation = self._ready.popleft()
+                request = conversation.popleft()
+                self._waiting[request.record.origin.request_id] = conversation
+                self._space.producer.produce(
+                    entry.name,
+                    codec.encode(variant.asked(request.record, replay_id)),
+                    request.key,
+                    on_delivery=self._fed,
+                    headers=(),
+                    timestamp_ms=int(request.at.timestamp() * 1000),
+                )
             await self._movement()
         await self._quiet()
         done = [self._done(request) for request in requests]
@@ -103,11 +113,11 @@ class Flow:
         if isinstance(record, Outcome):
             self._outcomes[record.request_id or ""].append(record)
         elif record.origin.request_id in self._waiting:  # a result comes twice when its worker was interrupted
-            self._waiting.remove(record.origin.request_id)
+            conversation = self._waiting.pop(record.origin.request_id)
             self._results[record.origin.request_id] = record
-            self._clock.forget(record.origin.request_id)
-            self._slots.release()
-            self._on_done()
+            self._ended(record)
+            if conversation:
+                self._ready.append(conversation)
         self._moved.set()
 
     def _done(self, request: Historical) -> ReplayedRequest:
@@ -134,12 +144,9 @@ class Flow:
 
     async def _movement(self) -> None:
         self._moved.clear()
-        await self._patiently(self._moved.wait())
-
-    async def _patiently(self, waiting: Any) -> None:  # noqa: ANN401 - any coroutine
         try:
             async with asyncio.timeout(STUCK_S):
-                await waiting
+                await self._moved.wait()
         except TimeoutError as error:
             left = ", ".join(sorted(self._waiting)[:3])
             raise WorkerStalled(
@@ -153,3 +160,13 @@ class Flow:
         if error is not None:
             self._refused = str(error)
             self._moved.set()
+
+
+def in_conversations(requests: Iterable[Historical]) -> Sequence[Conversation]:
+    """Return requests by conversation, each in its order; one that belongs to none is a conversation of its own."""
+    found: defaultdict[tuple[str, str], Conversation] = defaultdict(deque)
+    for request in requests:
+        origin = request.record.origin
+        name = ("alone", origin.request_id) if origin.session_id is None else ("session", origin.session_id)
+        found[name].append(request)
+    return list(found.values())

@@ -11,7 +11,7 @@ from streams.errors import DeliveryFailed
 from streams.producer import Producer
 from streams.settings import KafkaSettings
 from streams.topic import Topic
-from topology.reading import Decoder, Span, open_reader
+from topology.reading import TO_THE_END, Decoder, open_reader
 
 
 class Journal:
@@ -30,7 +30,7 @@ class Journal:
             DeliveryFailed: the topic was damaged.
         """
         decoder = Decoder(self._ids, [self.topic])
-        reader = await open_reader([self.topic.name], Span(from_beginning=True, follow=False), self._kafka)
+        reader = await open_reader([self.topic.name], TO_THE_END, self._kafka)
         expected = 0
         async with aclosing(reader.records()) as records:
             async for found in records:

@@ -8,17 +8,18 @@ from typing import Any
 from agents.rank import rules as rank
 from agents.watch import rules as watch
 from schemas.codec import RecordUndecodable
-from schemas.records import CircuitState, Outcome, Ranking, ReplayedRequest, Result, Verdict
+from schemas.records import CircuitState, Outcome, Ranking, ReplayedRequest, Result, Session, Verdict
 from schemas.registry import SchemaSource
 from streams.circuit import unwell
 from streams.settings import RankSettings, Settings, WatchSettings
 from streams.topic import Topic
 from topology.cluster import Cluster
 from topology.diagram import drawn
-from topology.reading import Decoder, Span, open_reader
+from topology.reading import TO_THE_END, Decoder, open_reader
 from topology.units import group
 
 POLICY = "policy_compliance"
+SHOWN = 10  # keys named in a note
 
 
 class Learned:
@@ -49,11 +50,12 @@ class Learned:
 
 
 class Snapshot:
-    """Champions and circuits at a moment, and what could not be known about it."""
+    """Champions, circuits and conversations at a moment, and what could not be known about it."""
 
     def __init__(self) -> None:
         self.champions: Mapping[str, Ranking] = {}
         self.circuits: Mapping[str, CircuitState] = {}
+        self.sessions: Mapping[str, Session] = {}
         self.notes: tuple[str, ...] = ()
 
 
@@ -62,7 +64,7 @@ async def snapshot(settings: Settings, schemas: SchemaSource, at: datetime) -> S
     found = Snapshot()
     existing = await Cluster(settings.kafka).topics()
     owners = {table: group(unit, settings.kafka.topic_prefix) for unit, table in drawn(settings).tables()}
-    for table, record in (("champions", Ranking), ("circuits", CircuitState)):
+    for table, record in (("champions", Ranking), ("circuits", CircuitState), ("sessions", Session)):
         name = f"{owners[table]}-{table}-changelog"
         if name not in existing:
             found.notes += (f"there is no live table {table} yet: it begins empty",)
@@ -71,7 +73,7 @@ async def snapshot(settings: Settings, schemas: SchemaSource, at: datetime) -> S
         setattr(found, table, rows)
         if lost:
             found.notes += (
-                f"of {', '.join(lost)} table {table} has newer rows only: what it held before, if anything, is compacted away",
+                f"of {_some(lost)} table {table} has newer rows only: what it held before, if anything, is compacted away",
             )
     return found
 
@@ -97,7 +99,7 @@ async def _rows(
 ) -> tuple[Mapping[str, Any], Sequence[str]]:
     """Return the newest row of each key up to `at`, and the keys whose rows of that time are gone."""
     decoder = Decoder(schemas, [topic])
-    reader = await open_reader([topic.name], Span(from_beginning=True, follow=False), settings.kafka)
+    reader = await open_reader([topic.name], TO_THE_END, settings.kafka)
     rows: dict[str, Any] = {}
     later: set[str] = set()
     async with aclosing(reader.records()) as records:
@@ -111,6 +113,11 @@ async def _rows(
             except RecordUndecodable:
                 later.add(key)
     return {key: row for key, row in rows.items() if row is not None}, sorted(later - rows.keys())
+
+
+def _some(keys: Sequence[str]) -> str:
+    shown = ", ".join(keys[:SHOWN])
+    return shown if len(keys) <= SHOWN else f"{shown} and {len(keys) - SHOWN:,} more"
 
 
 def _changelog(name: str, record: type, partitions: int) -> Topic[Any]:

@@ -17,7 +17,7 @@ from topology.contract import known_schemas, subjects
 from topology.embedded.cache import cache_directory
 from topology.outside import Tell
 from topology.producing import Outgoing, deliver
-from topology.reading import Decoder, Span, open_reader
+from topology.reading import TO_THE_END, Decoder, open_reader
 from topology.replay.history import History, Survey
 from topology.replay.journal import Journal
 from topology.replay.learned import Snapshot, snapshot
@@ -121,7 +121,7 @@ async def listed(kafka: KafkaSettings) -> Sequence[Replay]:
     if topic.name not in await Cluster(kafka).topics():
         return []
     decoder = Decoder(await _ids(kafka), [topic])
-    reader = await open_reader([topic.name], Span(from_beginning=True, follow=False), kafka)
+    reader = await open_reader([topic.name], TO_THE_END, kafka)
     found: dict[bytes, Replay] = {}
     async with aclosing(reader.records()) as records:
         async for read in records:

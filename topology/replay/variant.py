@@ -8,9 +8,10 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from schemas.codec import RecordUndecodable
+from schemas.records import ReplayedRequest, Result
 from schemas.registry import LockedIds, SchemaSource, serde
 from streams.errors import WorkerStalled
 from streams.producer import LibrdkafkaProducer
@@ -31,9 +32,10 @@ from topology.contract import known_schemas, open_schemas, subjects
 from topology.diagram import drawn
 from topology.outside import Tell, open_outside, views
 from topology.provision import plan_of, provision
-from topology.reading import Decoder, Span, open_reader
+from topology.reading import TO_THE_END, Decoder, open_reader
 from topology.replay.answers import AnswerBook, RecordedEncoder, RecordedModel
 from topology.replay.clock import EventClock
+from topology.replay.conversations import Conversations
 from topology.replay.flow import Flow, Namespace
 from topology.replay.history import Historical, History, Survey
 from topology.replay.journal import Journal
@@ -43,9 +45,6 @@ from topology.replay.topics import own_prefix, recorded_answers
 from topology.topics import Topics
 from topology.units import Unit
 from topology.worker import working
-
-if TYPE_CHECKING:
-    from schemas.records import ReplayedRequest
 
 WINDOW = 500  # requests between two moments at which champions and circuits change; bounds what is held in memory
 ATTEMPT_BYTES = 3
@@ -77,22 +76,30 @@ async def play(run: Run, number: int, variant: Variant, journal: Journal, on_don
         PipelineError: it was interrupted; what is in the journal stays.
     """
     learned = Learned(run.settings.rank, run.settings.watch, run.seed)
-    done = await _relearned(learned, journal, run.survey.taken)
+    conversations = Conversations(run.settings.remember, run.seed.sessions)
+    done = await _relearned(learned, conversations, journal, run.survey.taken)
     on_done(done)
     if done == run.survey.taken:
         return
     clock = EventClock()
     counted = count(done + 1)
-    async with _namespace(run, number, variant, learned, clock) as space:
-        flow = Flow(space, clock, in_flight=run.in_flight, on_done=lambda: on_done(next(counted)))
+    async with _namespace(run, number, variant, learned, conversations, clock) as space:
+
+        def ended(result: Result) -> None:
+            clock.forget(result.origin.request_id)
+            conversations.hear(result)
+            on_done(next(counted))
+
+        flow = Flow(space, in_flight=run.in_flight, ended=ended)
 
         async def feed() -> None:
             entry = getattr(space.topics, run.order.topic)  # one of ENTRIES
             async with aclosing(run.history.requests(run.survey)) as requests:
                 async for window in _windows(requests, done):
-                    ended = await flow.window(window, entry, variant, run.digest)
-                    await journal.append(ended, space.producer)
-                    learned.learn(ended)
+                    finished = await flow.window(window, entry, variant, run.digest)
+                    await journal.append(finished, space.producer)
+                    learned.learn(finished)
+                    conversations.expire(finished[-1].at)
 
         await _while_all_is_well(feed(), flow, space)
 
@@ -115,7 +122,7 @@ async def _while_all_is_well(feeding: Coroutine[Any, Any, None], flow: Flow, spa
         await asyncio.gather(fed, tailed, ended, return_exceptions=True)
 
 
-async def _relearned(learned: Learned, journal: Journal, total: int) -> int:
+async def _relearned(learned: Learned, conversations: Conversations, journal: Journal, total: int) -> int:
     """Count the windows of an earlier start; returns where they end. One that was not wholly written is run again."""
     window: list[ReplayedRequest] = []
     done = 0
@@ -123,7 +130,10 @@ async def _relearned(learned: Learned, journal: Journal, total: int) -> int:
         async for entry in entries:
             window.append(entry)
             if len(window) == WINDOW or entry.position + 1 == total:
+                for heard in window:
+                    conversations.hear(heard.result)
                 learned.learn(window)
+                conversations.expire(entry.at)
                 done += len(window)
                 window = []
     return done
@@ -144,7 +154,7 @@ async def _windows(requests: AsyncIterator[Historical], done: int) -> AsyncItera
 
 @asynccontextmanager
 async def _namespace(
-    run: Run, number: int, variant: Variant, learned: Learned, clock: EventClock
+    run: Run, number: int, variant: Variant, learned: Learned, conversations: Conversations, clock: EventClock
 ) -> AsyncIterator[Namespace]:
     """Run the units of the order on topics of their own; at the end nothing of it is left but recorded answers."""
     prefix = f"{own_prefix(run.settings.kafka, run.name)}{number}-{secrets.token_hex(ATTEMPT_BYTES)}-"
@@ -173,6 +183,7 @@ async def _namespace(
             proposal_sink=None,
             champions=learned.champions,
             circuits=learned.circuits,
+            history=conversations,
             attacks={},  # questions that were admitted then are not refused for what was learned since
             invalidations={},
         )
@@ -235,7 +246,7 @@ async def _book(run: Run, data_dir: Path, producer: LibrdkafkaProducer) -> Answe
     ids: SchemaSource = LockedIds()
     await ids.start(subjects([topic]))
     book = AnswerBook(topic, serde(ids, topic.name, topic.record), producer, data_dir / "answers.sqlite")
-    await book.read(await open_reader([topic.name], Span(from_beginning=True, follow=False), run.settings.kafka))
+    await book.read(await open_reader([topic.name], TO_THE_END, run.settings.kafka))
     return book
 
 
@@ -244,7 +255,7 @@ async def _know(run: Run, space: Namespace) -> int:
     live = Topics.of(run.settings.kafka).knowledge
     if live.name not in await Cluster(run.settings.kafka).topics():
         return 0
-    reader = await open_reader([live.name], Span(from_beginning=True, follow=False), run.settings.kafka)
+    reader = await open_reader([live.name], TO_THE_END, run.settings.kafka)
     fed = 0
     own = space.topics.knowledge
     decoder, codec = Decoder(known_schemas(run.settings.registry), [live]), serde(space.schemas, own.name, own.record)

@@ -9,7 +9,7 @@ from schemas.records import Status
 from streams.circuit import DATAFORGE
 from topology.demo import library
 from topology.demo.act import Run
-from topology.demo.expect import Check, answers, check
+from topology.demo.expect import Check, check, unreported
 from topology.demo.journeys import Story
 from topology.demo.questions import Asked, Question, asked
 
@@ -87,17 +87,11 @@ def _ids(story: Story) -> frozenset[str]:
     return frozenset(story.feedback)
 
 
-def _whole(story: Story) -> bool:
-    """Whether the feedback of every answer has been seen on its topic."""
-    reported = {feedback.origin.request_id for feedback in story.feedback.values()}
-    return {result.origin.request_id for result in answers(story)} <= reported
-
-
 async def _arrived(run: Run) -> bool:
     """Wait until DataForge knows what the topic holds. False when it does not in time."""
     run.screen.doing("waiting for feedback to arrive")
     until = time.monotonic() + ARRIVAL_S
-    while not (_whole(run.story) and run.neighbours.dataforge.known() == _ids(run.story)):
+    while not (unreported(run.story) == 0 and run.neighbours.dataforge.known() == _ids(run.story)):
         if time.monotonic() > until:
             return False
         await asyncio.sleep(POLL_S)
