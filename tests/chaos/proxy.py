@@ -1,6 +1,7 @@
-"""A TCP proxy whose link can be made slow, cut, or half-open."""
+"""A TCP proxy whose link can be made slow, lossy, cut, or half-open."""
 
 import asyncio
+import random
 import socket
 import struct
 import threading
@@ -11,6 +12,9 @@ from typing import Any, Self
 
 CHUNK_BYTES = 16 * 1024
 LATENCY_S = 0.2
+LOSS = 0.2  # of chunks: about one packet in fifty
+RETRANSMISSION_S = 0.2  # the shortest timeout of Linux; it doubles with every loss of the same packet
+MOST_LOSSES = 5
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: what is closed is reset
 
 
@@ -19,6 +23,7 @@ class Link(StrEnum):
 
     OPEN = "open"
     SLOW = "slow"  # every chunk takes 0.2 s more
+    LOSSY = "lossy"  # as TCP shows it to those above: silence until the packet that was lost comes again
     CUT = "cut"  # connections are reset, new ones refused
     HALF_OPEN = "half-open"  # connections stay, and nothing sent arrives, in either direction
 
@@ -30,6 +35,7 @@ class FaultProxy:
         self._listens = listens
         self._forwards = forwards
         self._link = Link.OPEN
+        self._chance = random.Random(listens)
         self._writers: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
@@ -98,9 +104,17 @@ class FaultProxy:
                 continue
             if self._link is Link.SLOW:
                 await asyncio.sleep(LATENCY_S)
+            if self._link is Link.LOSSY:
+                await self._retransmitted()
             writer.write(chunk)
             await writer.drain()
         writer.close()
+
+    async def _retransmitted(self) -> None:
+        for losses in range(MOST_LOSSES):
+            if self._chance.random() >= LOSS:
+                return
+            await asyncio.sleep(RETRANSMISSION_S * 2**losses)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -155,6 +155,13 @@ SCENARIOS: Mapping[str, Scenario] = {
             where="behind a proxy",
         ),
         Scenario(
+            name="lossy link",
+            meaning="each fifth chunk (about 2 % of packets) comes after a retransmission, for 5 s",
+            strike=strikes.lossy_link,
+            faults=3,
+            where="behind a proxy",
+        ),
+        Scenario(
             name="cut link",
             meaning="reset and refused, for 1 or 5 s",
             strike=strikes.cut_link,

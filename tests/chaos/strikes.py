@@ -112,6 +112,11 @@ def slow_link(arena: Arena, _chance: random.Random) -> None:
     _faulty(arena, Link.SLOW, 5.0)
 
 
+def lossy_link(arena: Arena, _chance: random.Random) -> None:
+    """The workers' link loses packets, which come again after 0.2 s, 0.4 s and so on."""
+    _faulty(arena, Link.LOSSY, 5.0)
+
+
 def cut_link(arena: Arena, chance: random.Random) -> None:
     """The workers' link is cut: connections are reset and refused."""
     _faulty(arena, Link.CUT, chance.choice([1.0, SESSION_S + 2.0]))

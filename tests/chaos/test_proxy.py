@@ -49,6 +49,19 @@ def test_an_open_link_carries_both_directions(ports: tuple[int, int]) -> None:
         assert client.recv(100) == b"hello"
 
 
+def test_a_lossy_link_delays_and_loses_no_byte_of_a_connection(ports: tuple[int, int]) -> None:
+    sent = b"".join(b"%06d" % number for number in range(20))
+    received = b""
+    with FaultProxy(*ports) as proxy, socket.create_connection(("127.0.0.1", ports[0]), 5) as client:
+        proxy.become(Link.LOSSY)
+        client.settimeout(20)
+        client.sendall(sent)
+        while len(received) < len(sent):
+            received += client.recv(100)
+
+    assert received == sent
+
+
 def test_a_half_open_link_stays_connected_in_silence_and_is_reset_when_it_heals(ports: tuple[int, int]) -> None:
     with FaultProxy(*ports) as proxy, socket.create_connection(("127.0.0.1", ports[0]), 5) as client:
         client.sendall(b"a")
