@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -259,15 +259,17 @@ class EmbeddedKafka:
         return archive.with_suffix(f".{storage.kafka_uuid()}.tmp") if os.access(archive.parent, os.W_OK) else None
 
     def _await_ready(self, node: Node) -> None:
-        client = impatient_client(node.bootstrap)
         deadline = time.monotonic() + START_S
-        while not (has_leaders(client) and serves_groups(client)):
-            if self._process is None or self._process.poll() is not None:
-                raise self._died()
-            self._check_wanted()
-            if time.monotonic() > deadline:
-                raise EmbeddedStackFailed(f"the embedded Kafka gave no answer in {START_S:.0f} s:\n{self._log_tail()}")
-            time.sleep(POLL_S)
+        with closing(impatient_client(node.bootstrap)) as client:
+            while not (has_leaders(client) and serves_groups(node.bootstrap)):
+                if self._process is None or self._process.poll() is not None:
+                    raise self._died()
+                self._check_wanted()
+                if time.monotonic() > deadline:
+                    raise EmbeddedStackFailed(
+                        f"the embedded Kafka gave no answer in {START_S:.0f} s:\n{self._log_tail()}"
+                    )
+                time.sleep(POLL_S)
 
     def _died(self) -> EmbeddedStackFailed:
         log = self._started().log_file
