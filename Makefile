@@ -11,7 +11,7 @@ LOCKS := $(addprefix requirements/, bootstrap.lock develop.lock models.lock)
 WORKERS ?= 2
 export PYTHON
 
-.PHONY: help install demo test lint format check bench chaos simulate leak storm overhead screen calibrate lock generate measure clean
+.PHONY: help install demo test lint format check bench chaos simulate leak storm overhead screen hear talk calibrate lock generate measure clean
 
 help: ## Show this list
 	@printf 'forgestream: questions on Kafka in, grounded answers out\n\n'
@@ -69,6 +69,13 @@ overhead: $(INSTALLED) ## What routing adds to a call, beside LiteLLM's router; 
 screen: $(INSTALLED) ## Train and measure the prompt-injection screen; results go to docs/screen.md
 	$(BIN)/python -m tests.screening.train
 	$(BIN)/python -m tests.screening.measure
+
+hear: $(INSTALLED) ## Fit the confidence of transcripts, then count the words heard wrong; writes docs/voice.md
+	$(BIN)/python -m tests.benchmarks.hearing fit
+	$(BIN)/python -m tests.benchmarks.hearing measure
+
+talk: $(INSTALLED) ## Spoken conversations for MINUTES: does memory stay where it is? Writes docs/voice.md
+	$(BIN)/python -m tests.benchmarks.conversation $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 calibrate: $(INSTALLED) ## Compare judges on the answers of two models; writes docs/judging.md
 	$(BIN)/python -m tests.benchmarks.calibrate $(ARGS)

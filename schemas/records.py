@@ -391,7 +391,6 @@ class Embedding:
     embedding_id: Annotated[str, "Hash of model and text"]
     model: Annotated[str, "Embedding model"]
     vector: Annotated[tuple[float, ...], "Unit length"]
-    persisted: Annotated[bool, "True only when the vector store confirmed the upsert"] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

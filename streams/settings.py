@@ -304,10 +304,16 @@ class EmbedSettings:
 
     provider: str = setting(
         "minilm",
-        "minilm (CTranslate2, int8), sentence-transformers, or hashing (tests)",
-        choices=("minilm", "sentence-transformers", "hashing"),
+        "minilm (CTranslate2, int8), sentence-transformers, openai (or a server that speaks the same), or hashing (tests)",
+        choices=("minilm", "sentence-transformers", "openai", "hashing"),
     )
-    model: str = setting("", "Path or hub id for sentence-transformers; empty uses the installed MiniLM")
+    model: str = setting(
+        "",
+        "Path or hub id for sentence-transformers, name for openai; empty uses the installed MiniLM, or text-embedding-3-small",
+    )
+    url: str = setting("", "Address of the server that speaks OpenAI's embeddings API, up to /v1; empty is OpenAI's")
+    key: str = setting("", "API key for it", secret=True)
+    timeout_s: float = setting(10.0, "Longest wait for its answer", unit="s", least=0.1)
     batch_size: int = setting(64, "Most texts of one forward pass", least=1)
     batch_wait_ms: float = setting(2.0, "Longest wait for a fuller batch", unit="ms", least=0)
     cache_size: int = setting(10_000, "Vectors remembered by content hash", least=0)

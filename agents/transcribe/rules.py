@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from agents.transcribe.curve import CURVES
 from schemas.ids import result_id
 from schemas.records import AudioChunk, Origin, Proposal, Result, SpeechRequest, Status, TextQuery, Transcript, Word
 from streams.errors import AudioInvalid, NothingHeard, RequestInvalid, TranscriptDoubtful
@@ -33,10 +34,7 @@ PHANTOMS = frozenset(
     }
 )  # fmt: skip
 PHANTOM_NO_SPEECH, PHANTOM_UNSURE = 0.3, -0.6
-
-# (raw, calibrated): the share of words that are right at that raw confidence, straight lines between the points. The raw
-# confidence itself until a curve is fitted to what tests/benchmarks/voice.py prints.
-CALIBRATION: tuple[tuple[float, float], ...] = ((0.0, 0.0), (1.0, 1.0))
+STRAIGHT = ((0.0, 0.0), (1.0, 1.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,19 +104,20 @@ def confidence(segments: Sequence[Segment]) -> float:
     return min(1.0, math.exp(mean))
 
 
-def calibrated(raw: float) -> float:
-    """Return the share of words to be expected right at this raw confidence."""
-    for (low, at_low), (high, at_high) in pairwise(CALIBRATION):
+def calibrated(raw: float, model: str) -> float:
+    """Return the share of words to be expected right at this raw confidence; itself for a model without a curve."""
+    curve = CURVES.get(model, STRAIGHT)
+    for (low, at_low), (high, at_high) in pairwise(curve):
         if raw <= high:
             return at_low + (at_high - at_low) * (raw - low) / (high - low)
-    return CALIBRATION[-1][1]
+    return curve[-1][1]
 
 
 def transcript(
     chunk: AudioChunk, heard: Heard, told: Believed, settings: TranscribeSettings, *, duration_s: float
 ) -> Transcript:
     """Return what was heard in a whole clip."""
-    sure = calibrated(confidence(told.segments))
+    sure = calibrated(confidence(told.segments), heard.model)
     return Transcript(
         origin=chunk.origin,
         clip_id=chunk.clip_id,

@@ -31,6 +31,9 @@ class EmbeddingModel(Protocol):
     def vectors(self, texts: Sequence[str]) -> Sequence[Vector]:
         """Return one unit vector per text, in order."""
 
+    def close(self) -> None:
+        """Give back what is open."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Job:
@@ -61,6 +64,7 @@ class BatchedEncoder:
     async def start(self) -> None:
         """Load the model before the first text comes. Raises ModelMissing."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._forward.load)
+        self.dimension = self._forward.dimension  # of some models only known now
         self._pump = self._pump or asyncio.create_task(self._work(), name="embed-batches")
 
     async def close(self) -> None:
@@ -74,6 +78,7 @@ class BatchedEncoder:
                 waiting.set_exception(ProviderUnavailable("the embedding model was shut down"))
         self._under_way.clear()
         await asyncio.to_thread(self._thread.shutdown)
+        self._forward.close()
 
     async def encode(self, texts: Sequence[str]) -> Sequence[Vector]:
         """Return one vector per text, in order; equal texts are computed once.

@@ -20,6 +20,9 @@ class Hashing:
     def load(self) -> None:
         """Nothing to load."""
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def vectors(self, texts: Sequence[str]) -> Sequence[Vector]:
         """Return one unit vector per text; a text without words has a direction of its own."""
         return [self._vector(text) for text in texts]

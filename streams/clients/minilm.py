@@ -52,6 +52,9 @@ class MiniLm:
         np.empty(FREED_BYTES, dtype=np.uint8)  # given back at once: see FREED_BYTES
         self._loaded = tokenizer, encoder
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def vectors(self, texts: Sequence[str]) -> Sequence[Vector]:
         """Return one unit vector per text; texts of like length share a pass."""
         self.load()

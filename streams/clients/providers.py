@@ -79,6 +79,10 @@ def _embedding_model(settings: EmbedSettings, cache_dir: Path) -> EmbeddingModel
         from streams.clients.sentence_transformer import SentenceTransformerModel  # noqa: PLC0415 - as above
 
         return SentenceTransformerModel(settings)
+    if settings.provider == "openai":
+        from streams.clients.openai_embeddings import OpenAiEmbeddings  # noqa: PLC0415 - as above
+
+        return OpenAiEmbeddings(settings)
     if settings.provider == "hashing":
         return Hashing()
     raise SettingsInvalid([f"FORGESTREAM_EMBED_PROVIDER: {settings.provider!r} is unknown"])

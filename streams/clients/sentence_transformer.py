@@ -43,6 +43,9 @@ class SentenceTransformerModel:
             raise ModelMissing(f"cannot load the embedding model {source}: {advice}") from error
         self.dimension = int(self._loaded.get_sentence_embedding_dimension())
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def vectors(self, texts: Sequence[str]) -> Sequence[Vector]:
         """Return one unit vector per text."""
         self.load()

@@ -14,9 +14,8 @@ from pathlib import Path
 from rich.console import Console
 
 from streams.settings import EmbeddedSettings
-from tests.benchmarks import drain, encoders, pipeline, steady
+from tests.benchmarks import drain, encoders, peers, pipeline, steady, voice
 from tests.benchmarks.outcome import Run, Table, tabulate
-from tests.benchmarks.peers import python_of_peers, versions
 from tests.benchmarks.plan import Bench, Plan, Unfinished
 from tests.benchmarks.report import read, show, write
 from tests.benchmarks.scenarios import scenarios
@@ -63,8 +62,8 @@ def broker() -> Iterator[str]:
 def facts(peer_python: str) -> Mapping[str, str]:
     """Return what a reader needs to judge the numbers."""
     listed = {
-        "forgestream's environment": versions(sys.executable, OURS),
-        "environment of Quix Streams": versions(peer_python, PEERS),
+        "forgestream's environment": peers.versions(sys.executable, OURS),
+        "environment of Quix Streams": peers.versions(peer_python, PEERS),
     }
     model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     memory_kb = int(Path("/proc/meminfo").read_text().split()[1])
@@ -105,6 +104,7 @@ def plans(bench: Bench, divisor: int, oracle: str) -> Iterator[Plan]:
     yield from steady.plans(bench, divisor=divisor)
     yield from pipeline.plans(bench, divisor=divisor)
     yield from encoders.plans(oracle)
+    yield from voice.plans(divisor=divisor)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = options(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that broker and workers end too
     console = Console() if sys.stdout.isatty() else Console(width=140)
-    peer_python = python_of_peers(cache_directory("", os.environ))
+    peer_python = peers.python_of(peers.PEERS, cache_directory("", os.environ))
     repeat, divisor = (1, QUICK_DIVISOR) if chosen.quick else (chosen.repeat, 1)
     pythons = dict.fromkeys(("forgestream", "librdkafka", "plain_faust"), sys.executable) | {"quix": peer_python}
     failed: list[str] = []

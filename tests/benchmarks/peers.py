@@ -1,4 +1,4 @@
-"""The environment of the peers that cannot share ours."""
+"""Environments that cannot be ours: peers that want other versions, packages of which only the files are used."""
 
 import shutil
 import subprocess
@@ -6,13 +6,14 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
-LOCK = Path(__file__).with_name("peers.lock")
+PEERS = Path(__file__).with_name("peers.lock")
+RECORDINGS = Path(__file__).with_name("recordings.lock")
 
 
-def python_of_peers(cache: Path) -> str:
-    """Return the Python that has what peers.lock names, made on first use; its folder carries the hash of the lock."""
-    digest = sha256(LOCK.read_bytes()).hexdigest()[:16]
-    home = cache / "benchmark-peers" / f"{sys.version_info.major}.{sys.version_info.minor}-{digest}"
+def python_of(lock: Path, cache: Path) -> str:
+    """Return the Python that has what a lock names, made on first use; its folder carries the hash of the lock."""
+    digest = sha256(lock.read_bytes()).hexdigest()[:16]
+    home = cache / f"benchmark-{lock.stem}" / f"{sys.version_info.major}.{sys.version_info.minor}-{digest}"
     python = home / "bin" / "python"
     if (home / "complete").exists():
         return str(python)
@@ -29,7 +30,7 @@ def python_of_peers(cache: Path) -> str:
         ":all:",
         "--require-hashes",
     ]
-    subprocess.run([*install, "-r", str(LOCK)], check=True)
+    subprocess.run([*install, "-r", str(lock)], check=True)
     (home / "complete").touch()
     return str(python)
 
@@ -37,5 +38,16 @@ def python_of_peers(cache: Path) -> str:
 def versions(python: str, names: tuple[str, ...]) -> dict[str, str]:
     """Return the installed versions of packages in an environment."""
     code = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]), sep='\\n')"
-    found = subprocess.run([python, "-c", code, *names], check=True, capture_output=True, text=True)
-    return dict(zip(names, found.stdout.split(), strict=True))
+    return dict(zip(names, _said(python, code, *names).split(), strict=True))
+
+
+def folder_of(python: str, package: str) -> Path:
+    """Return where an environment has a package, none of whose code runs."""
+    code = (
+        "import sys; from importlib.util import find_spec; print(find_spec(sys.argv[1]).submodule_search_locations[0])"
+    )
+    return Path(_said(python, code, package).strip())
+
+
+def _said(python: str, code: str, *arguments: str) -> str:
+    return subprocess.run([python, "-c", code, *arguments], check=True, capture_output=True, text=True).stdout

@@ -1,33 +1,19 @@
-"""Speech to text, text to speech and language analysis with the installed models.
+"""Speech to text, text to speech and language analysis with the installed models, as scenarios like the others."""
 
-`python -m tests.benchmarks.voice [--quick]` prints tables in Markdown: times (median of several), the real-time factor of
-streams side by side, the word error rate of spoken sentences heard again (by voice, noise and speed), how right the
-confidence is, and documents analysed a second. Beside each time of the clock stands CPU time, which a busy machine changes little.
-"""
-
-import argparse
 import asyncio
 import itertools
-import os
-import platform
-import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
-from statistics import mean, median
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from statistics import median
 
-import numpy as np
-
-from agents.transcribe import rules
 from streams.clients.audio.decoder import decoded
 from streams.clients.language.registry import analyst_of
-from streams.clients.speech.engine_process import EngineProcess
-from streams.clients.speech.registry import ESPEAK, PIPER, PROGRAMS, installed_voice
+from streams.clients.speech.registry import ESPEAK, PIPER, engines_of
 from streams.clients.speech.whisper import Whisper
-from streams.settings import AnalyseSettings, TranscribeSettings
-from streams.speech import RATE_HZ, SpeechEngine, seconds
-from streams.words import words
+from streams.settings import AnalyseSettings, SynthesizeSettings, TranscribeSettings
+from streams.speech import RATE_HZ, SAMPLE_BYTES
+from tests.benchmarks.outcome import OURS, Run
+from tests.benchmarks.plan import Plan
 from tests.given import an_origin
 
 SENTENCES = (
@@ -42,143 +28,116 @@ SENTENCES = (
     "Trading stops for fifteen minutes when the index falls far enough.",
     "The word vaccine comes from the Latin name of the cow.",
 )
-NOISE_DB = (None, 20, 10, 5)  # signal to noise
-SPEEDS = (1.0, 1.25)
-BINS = 5
-FIVE_S = 5.0
+FIRST_SENTENCE = "Mary Shelley wrote Frankenstein."
+UTTERANCE_S = 5.0
+TIMES = 20
+STREAMS = {"1 stream": 1, "2 streams": 2, "4 streams": 4}
+UNREMEMBERED = SynthesizeSettings(engines=f"{PIPER},{ESPEAK}", timeout_s=60.0, cache_mb=0.0)
 
 
-class Heard(NamedTuple):
-    """One sentence, heard again."""
+def plans(*, divisor: int) -> Iterator[Plan]:
+    """Yield the scenarios."""
+    times = max(3, TIMES // divisor)
+    yield Plan(
+        name="speech",
+        title=f"{UTTERANCE_S:g} s of speech to text, word times included",
+        target="p50 <= 300 ms with tiny.en int8",
+        workers=(OURS,),
+        run=lambda worker: asyncio.run(_speech(worker, times)),
+        less_is_better=True,
+    )
+    yield Plan(
+        name="speech-streams",
+        title="Speakers at the same time, each with one utterance after the other",
+        target="none; below 1 the recognition keeps up with them",
+        workers=tuple(STREAMS),
+        run=lambda worker: asyncio.run(_streams(worker, times // 2)),
+        less_is_better=True,
+        note="Real-time factor: time until all is understood, by the time one of them speaks.",
+    )
+    yield Plan(
+        name="first-audio",
+        title="The first sentence of an answer, four words, to audio",
+        target="<= 100 ms",
+        workers=(PIPER, ESPEAK),
+        run=lambda worker: asyncio.run(_first_audio(worker, times)),
+        less_is_better=True,
+    )
+    yield Plan(
+        name="analysis",
+        title=f"Documents of {len(SENTENCES)} sentences analysed: language, sentences, tokens, lemmas, names",
+        target="none",
+        workers=(OURS,),
+        run=lambda worker: asyncio.run(_analysis(worker, times * 5)),
+    )
 
-    voice: str
-    noise: int | None
-    speed: float
-    errors: int
-    words: int
-    confidence: float
 
-
-def word_errors(said: str, heard: str) -> tuple[int, int]:
-    """Return the edit distance in words, and the words said."""
-    reference, hypothesis = words(said), words(heard)
-    row = list(range(len(hypothesis) + 1))
-    for at, word in enumerate(reference, 1):
-        before, row[0] = row[0], at
-        for position, other in enumerate(hypothesis, 1):
-            before, row[position] = (
-                row[position],
-                min(row[position] + 1, row[position - 1] + 1, before + (word != other)),
-            )
-    return row[-1], len(reference)
-
-
-def changed(pcm: bytes, noise: int | None, speed: float) -> bytes:
-    """Return speech faster (and higher) and with white noise."""
-    samples = np.frombuffer(pcm, dtype="<i2").astype(np.float64)
-    at = np.arange(0, len(samples) - 1, speed)
-    samples = np.interp(at, np.arange(len(samples)), samples)
-    if noise is not None:
-        level = np.sqrt(np.mean(samples**2)) / 10 ** (noise / 20)
-        samples = samples + np.random.default_rng(1).normal(0, level, len(samples))
-    return bytes(np.clip(samples, -32768, 32767).astype("<i2").tobytes())
-
-
-async def timed(call: Callable[[], Awaitable[object]], times: int) -> tuple[float, float]:
-    """Return the median milliseconds of a call, and the mean of the CPU time of this process."""
+async def _timed(call: Callable[[], Awaitable[object]], times: int) -> Sequence[float]:
+    """Return the milliseconds of each call; one before them does not count."""
+    await call()
     took = []
-    cpu = time.process_time()
     for _ in range(times):
         began = time.perf_counter()
         await call()
         took.append((time.perf_counter() - began) * 1000)
-    return median(took), (time.process_time() - cpu) * 1000 / times
+    return took
 
 
-async def speech_to_text(whisper: Whisper, clip: bytes, times: int) -> None:
-    """Print the time of five seconds, and streams side by side."""
-    wall, cpu = await timed(lambda: whisper.listen(clip), times)
-    print(f"| {seconds(clip):.1f} s of speech to text, p50 | {wall:.0f} ms | {cpu:.0f} ms |")
-    for streams in (1, 2, 4):
-        began = time.perf_counter()
-        await asyncio.gather(*(whisper.listen(clip) for _ in range(streams * times)))
-        took = time.perf_counter() - began
-        print(f"| real-time factor, {streams} at a time | {took / (streams * times * seconds(clip)):.3f} | |")
+async def _utterance() -> bytes:
+    """Return five seconds of speech."""
+    engine = next(iter(engines_of(UNREMEMBERED)))
+    try:
+        spoken = await engine.speak(" ".join(SENTENCES[:2]))
+    finally:
+        await engine.close()
+    return decoded(spoken.pcm, "pcm_s16le", spoken.sample_rate_hz, 60.0)[: int(UTTERANCE_S * RATE_HZ) * SAMPLE_BYTES]
 
 
-async def heard_again(whisper: Whisper, voices: dict[str, tuple[SpeechEngine, str | None]], quick: bool) -> list[Heard]:
-    """Speak every sentence with every voice, change it, and hear it again."""
-    found = []
-    for voice, (engine, name) in voices.items():
-        for sentence in SENTENCES[:3] if quick else SENTENCES:
-            spoken = await engine.speak(sentence, voice=name)
-            pcm = decoded(spoken.pcm, "pcm_s16le", spoken.sample_rate_hz, 60.0)
-            for noise in NOISE_DB:
-                for speed in SPEEDS:
-                    heard = await whisper.listen(changed(pcm, noise, speed))
-                    told = rules.believed(heard)
-                    errors, said = word_errors(sentence, told.text)
-                    found.append(Heard(voice, noise, speed, errors, said, rules.confidence(told.segments)))
-    return found
-
-
-def rate(found: Sequence[Heard]) -> float:
-    """Return the word error rate."""
-    return sum(one.errors for one in found) / sum(one.words for one in found)
-
-
-def reliability(found: Sequence[Heard]) -> None:
-    """Print how many words were right at each confidence, and the expected calibration error before and after."""
-    ordered = sorted(found, key=lambda one: one.confidence)
-    right = [max(0.0, 1 - one.errors / one.words) for one in ordered]
-    print("\n| raw confidence | sentences | words right | calibrated |\n|---|---|---|---|")
-    raw_error = error = 0.0
-    for part in np.array_split(np.arange(len(ordered)), BINS):
-        sure = mean(ordered[at].confidence for at in part)
-        calibrated = mean(rules.calibrated(ordered[at].confidence) for at in part)
-        share = mean(right[at] for at in part)
-        raw_error += abs(sure - share) * len(part) / len(ordered)
-        error += abs(calibrated - share) * len(part) / len(ordered)
-        print(f"| {sure:.2f} | {len(part)} | {share:.2f} | {calibrated:.2f} |")
-    print(f"\nExpected calibration error: {raw_error:.3f} raw, {error:.3f} calibrated.")
-
-
-async def main(arguments: Sequence[str]) -> None:
-    """Measure."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.voice", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer sentences and repetitions")
-    quick = parser.parse_args(arguments).quick
-    times = 3 if quick else 10
-    piper = EngineProcess(PIPER, (f"{PROGRAMS}.piper_program", str(installed_voice())), timeout_s=60.0)
-    espeak = EngineProcess(ESPEAK, (f"{PROGRAMS}.espeak_program",), timeout_s=60.0)
-    whisper, analyst = Whisper(TranscribeSettings()), analyst_of(AnalyseSettings(cache_size=0))
-    await asyncio.gather(piper.start(), espeak.start(), whisper.start(), analyst.start())
-    print(
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M UTC}, {os.cpu_count()} cores, {platform.platform()}, load {os.getloadavg()[0]:.1f}"
+async def _speech(worker: str, times: int) -> Run:
+    clip, whisper = await _utterance(), Whisper(TranscribeSettings())
+    await whisper.start()
+    cpu = time.process_time()
+    took = await _timed(lambda: whisper.listen(clip), times)
+    cpu_ms = (time.process_time() - cpu) / (times + 1) * 1000
+    await whisper.close()
+    return Run(
+        worker=worker,
+        records=times,
+        figures={"p50 ms": median(took), "longest ms": max(took), "CPU ms": cpu_ms},
     )
-    print("\n| what | clock | CPU |\n|---|---|---|")
-    spoken = await piper.speak(" ".join(SENTENCES[:2]))
-    clip = decoded(spoken.pcm, "pcm_s16le", spoken.sample_rate_hz, 60.0)[: int(FIVE_S * RATE_HZ) * 2]
-    await speech_to_text(whisper, clip, times)
-    for engine in (piper, espeak):
-        wall, _ = await timed(lambda engine=engine: engine.speak("Mary Shelley wrote Frankenstein."), times)  # type: ignore[misc]
-        print(f"| first audio, {engine.name}, a sentence of four words, p50 | {wall:.0f} ms | |")
+
+
+async def _streams(worker: str, times: int) -> Run:
+    clip, whisper = await _utterance(), Whisper(TranscribeSettings())
+    await whisper.start()
+
+    async def speaker() -> None:
+        for _ in range(times):
+            await whisper.listen(clip)
+
+    began = time.perf_counter()
+    await asyncio.gather(*(speaker() for _ in range(STREAMS[worker])))
+    took_s = time.perf_counter() - began
+    await whisper.close()
+    return Run(
+        worker=worker,
+        records=STREAMS[worker] * times,
+        figures={"real-time factor": took_s / (times * UTTERANCE_S)},
+    )
+
+
+async def _first_audio(worker: str, times: int) -> Run:
+    (engine,) = [engine for engine in engines_of(UNREMEMBERED) if engine.name == worker]
+    await engine.start()
+    took = await _timed(lambda: engine.speak(FIRST_SENTENCE), times)
+    await engine.close()
+    return Run(worker=worker, records=times, figures={"p50 ms": median(took), "longest ms": max(took)})
+
+
+async def _analysis(worker: str, times: int) -> Run:
+    analyst = analyst_of(AnalyseSettings(cache_size=0))
+    await analyst.start()
     documents = (f"Document {number}. {' '.join(SENTENCES)}" for number in itertools.count())  # none of them twice
-    wall, cpu = await timed(lambda: analyst.analyse(an_origin(), next(documents)), times)
-    print(f"| documents of {len(SENTENCES)} sentences analysed a second | {1000 / wall:.0f} | {cpu:.0f} ms each |")
-    voices: dict[str, tuple[SpeechEngine, str | None]] = {
-        "piper joe": (piper, None), "espeak en-us": (espeak, "en-us"), "espeak en-gb": (espeak, "en-gb-scotland"),
-    }  # fmt: skip
-    found = await heard_again(whisper, voices, quick)
-    print("\n| word error rate | clean | 20 dB | 10 dB | 5 dB | faster by a quarter |\n|---|---|---|---|---|---|")
-    for voice in voices:
-        mine = [one for one in found if one.voice == voice]
-        rates = [rate([one for one in mine if one.noise == noise and one.speed == 1.0]) for noise in NOISE_DB]
-        rates.append(rate([one for one in mine if one.noise is None and one.speed != 1.0]))
-        print(f"| {voice} | {' | '.join(f'{100 * value:.0f} %' for value in rates)} |")
-    reliability(found)
-    await asyncio.gather(piper.close(), espeak.close(), whisper.close(), analyst.close())
-
-
-if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1:]))
+    took = await _timed(lambda: analyst.analyse(an_origin(), next(documents)), times)
+    await analyst.close()
+    return Run(worker=worker, records=times, figures={"documents/s": 1000 * times / sum(took), "p50 ms": median(took)})

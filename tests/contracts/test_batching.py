@@ -27,6 +27,9 @@ class GatedModel:
     def load(self) -> None:
         pass
 
+    def close(self) -> None:
+        pass
+
     def vectors(self, texts: Sequence[str]) -> Sequence[Vector]:
         self.batches.append(list(texts))
         self.entered.set()

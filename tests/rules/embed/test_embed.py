@@ -17,4 +17,3 @@ def test_the_request_travels_with_its_vector() -> None:
     made = embedding(request, "minilm", (0.6, 0.8))
 
     assert (made.origin, made.request, made.vector, made.model) == (request.origin, request, (0.6, 0.8), "minilm")
-    assert not made.persisted

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.transcribe import rules
+from agents.transcribe.curve import CURVES
 from schemas.records import Status
 from streams.settings import TranscribeSettings
 from streams.speech import Segment
@@ -62,11 +63,25 @@ def test_confidence_is_the_mean_probability_of_the_tokens() -> None:
     assert rules.confidence([]) == 0.0
 
 
-@given(st.floats(0, 1), st.floats(0, 1))
-def test_calibration_keeps_the_order_and_the_range(one: float, other: float) -> None:
+@given(st.floats(0, 1), st.floats(0, 1), st.sampled_from([*CURVES, "another model"]))
+def test_calibration_keeps_the_order_and_the_range(one: float, other: float, model: str) -> None:
     low, high = sorted([one, other])
 
-    assert 0.0 <= rules.calibrated(low) <= rules.calibrated(high) <= 1.0
+    assert 0.0 <= rules.calibrated(low, model) <= rules.calibrated(high, model) <= 1.0
+
+
+def test_a_transcript_has_the_calibrated_confidence_of_its_model() -> None:
+    """A model without a curve of its own is taken at its word."""
+    heard = a_hearing(a_segment(avg_logprob=-0.6))
+    raw = rules.confidence(heard.segments)
+
+    def sure(model: str) -> float:
+        hearing = replace(heard, model=model)
+        return rules.transcript(CHUNK, hearing, rules.believed(hearing), SETTINGS, duration_s=2.0).confidence
+
+    assert sure("another model") == raw
+    for model in CURVES:
+        assert sure(model) == rules.calibrated(raw, model) != raw
 
 
 @pytest.mark.parametrize(("logprob", "refused", "doubtful"), [(-0.05, False, False), (-2.5, True, True)])
