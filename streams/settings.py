@@ -281,6 +281,12 @@ class SynthesizeSettings:
     max_chars: int = setting(
         400, "Longest sentence spoken at once; longer ones are cut at a comma or space", unit="characters", least=20
     )
+    first_chars: int = setting(
+        60,
+        "A longer first sentence of an answer is cut at a comma or colon before this, so that its audio comes early; 0 never cuts",
+        unit="characters",
+        least=0,
+    )
     turns_s: float = setting(
         86_400.0, "The newest spoken turn of a conversation is remembered for this long", unit="s", least=1
     )

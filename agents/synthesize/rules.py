@@ -20,16 +20,19 @@ _ADDRESS = re.compile(r"https?://\S+")
 _MARKS = re.compile(r"(?m)^\s{0,3}(?:[-*+]|\#{1,6}|>|\d+\.)\s+|[*_`~|]+")
 _UNSPEAKABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 _BREAK = re.compile(r"(?<=[,;:\u2013\u2014])\s|\s")
+_PAUSE = re.compile(r"(?<=[,;:\u2013\u2014])\s")
 
 
-def sentences_to_say(text: str, longest: int) -> Sequence[str]:
-    """Return what is said, one breath after the other: no markup, no addresses, nothing longer than `longest`."""
+def sentences_to_say(text: str, settings: SynthesizeSettings) -> Sequence[str]:
+    """Return what is said, one breath after the other: no markup, no addresses, nothing too long, the first one short."""
     plain = _FENCE.sub(" ", text)
     plain = _LINK.sub(r"\1", plain)
     plain = _ADDRESS.sub(" ", _REFERENCE.sub("", plain))
     plain = _MARKS.sub("", _UNSPEAKABLE.sub("", plain))
     said = (" ".join(sentence.split()) for sentence in sentences(plain))
-    return [part for sentence in said for part in _breaths(sentence, longest) if any(map(str.isalnum, part))]
+    breaths = [part for sentence in said for part in _breaths(sentence, settings.max_chars)]
+    begun = [*_opening(breaths[0], settings.first_chars), *breaths[1:]] if breaths else []
+    return [part for part in begun if any(map(str.isalnum, part))]
 
 
 def unspoken(session_id: str) -> SpokenTurn:
@@ -67,6 +70,12 @@ def chunk(
         engine=engine,
         degradations=tuple(degradations),
     )
+
+
+def _opening(sentence: str, most: int) -> Sequence[str]:
+    """Cut the first breath where the sentence pauses anyway: it is heard while the rest of it is being spoken."""
+    pauses = [found.start() for found in _PAUSE.finditer(sentence, most // 4, most)] if len(sentence) > most else []
+    return [sentence[: pauses[-1]], sentence[pauses[-1] :].strip()] if pauses else [sentence]
 
 
 def _breaths(sentence: str, longest: int) -> Sequence[str]:

@@ -40,6 +40,7 @@ TURNS = 6  # of a conversation
 ANSWERED_S = 60.0
 SAMPLE_EVERY_S = 5.0
 ROWS = 10
+FEWEST_MINUTES = 1.0
 SETTLED = 0.3  # share of the time after which caches and pools have their size
 MEBIBYTE = 1024 * 1024
 
@@ -69,7 +70,7 @@ class Person:
         self._hears = serde(ids, topics.speech.name, SpeechChunk)
         self._questions = cycle(questions)
         self._producer = Producer(
-            {"bootstrap.servers": kafka.bootstrap, "partitioner": "murmur2_random", "linger.ms": 0}
+            {"bootstrap.servers": kafka.bootstrap, "partitioner": "murmur2_random", "linger.ms": 0, "log_level": 0}
         )
         self._consumer = Consumer(
             {"bootstrap.servers": kafka.bootstrap, "group.id": "person", "enable.auto.commit": False}
@@ -207,6 +208,8 @@ def main() -> None:
     parser.add_argument("--pause", type=float, default=1.0, help="seconds before the next question")
     parser.add_argument("--dry-run", action="store_true", help="print the table and write nothing")
     given = parser.parse_args()
+    if given.minutes < FEWEST_MINUTES:
+        parser.error(f"memory cannot be judged in less than {FEWEST_MINUTES:g} minute")
     questions = asyncio.run(spoken())
     with EmbeddedKafka(EmbeddedSettings()) as broker, tempfile.TemporaryDirectory() as folder:
         kafka = KafkaSettings(bootstrap=broker.bootstrap, topic_prefix="talk-")

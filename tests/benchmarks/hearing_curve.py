@@ -80,13 +80,21 @@ def fitted(heard: Sequence[Heard]) -> Curve:
     pools: list[Bin] = []
     for one in bins(heard, lambda raw: raw, FIT_BINS):
         pools.append(one)
-        while len(pools) > 1 and pools[-2].right >= pools[-1].right:
+        while len(pools) > 1 and not _rises(pools[-2], pools[-1]):
             last, before = pools.pop(), pools.pop()
             words = last.words + before.words
             mean = [(last[at] * last.words + before[at] * before.words) / words for at in (0, 1)]
             pools.append(Bin(mean[0], mean[1], words))
-    points = [(round(one.confidence, 3), round(one.right, 3)) for one in pools]
+    points = [_point(one) for one in pools]
     return ((0.0, 0.0), *points, (1.0, points[-1][1]))
+
+
+def _point(one: Bin) -> tuple[float, float]:
+    return round(one.confidence, 3), round(one.right, 3)
+
+
+def _rises(before: Bin, after: Bin) -> bool:
+    return all(later > earlier for earlier, later in zip(_point(before), _point(after), strict=True))
 
 
 def _bin(rated: np.ndarray) -> Bin:

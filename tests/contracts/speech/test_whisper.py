@@ -51,6 +51,17 @@ async def test_words_are_heard_with_their_times(whisper: Whisper, spoken: bytes)
     assert (heard.language, heard.model) == ("en", "whisper-tiny.en")
 
 
+async def test_speech_is_heard_to_its_end_however_long_the_pauses(whisper: Whisper, spoken: bytes) -> None:
+    """Shorter than the window of the model, longer, and longer than Whisper's own."""
+    for silence_s in (0, 8, 20):
+        pause = bytes(silence_s * 2 * RATE_HZ)
+
+        heard = await whisper.listen(spoken + pause + spoken + pause)
+
+        words = " ".join(segment.text for segment in heard.segments).lower()
+        assert (words.count("fox"), words.count("lazy dog")) == (2, 2)
+
+
 @pytest.mark.parametrize(
     "pcm",
     [
