@@ -51,13 +51,14 @@ class Sample(NamedTuple):
     at_s: float
     turns: int
     worker: float
-    programs: float
+    speech: float
+    language: float
     broker: float
 
     @property
     def whole(self) -> float:
         """All of it."""
-        return self.worker + self.programs + self.broker
+        return self.worker + self.speech + self.language + self.broker
 
 
 class Person:
@@ -143,8 +144,11 @@ def resident_mb(pids: Sequence[int]) -> float:
 def sampled(child: Child, at_s: float, turns: int) -> Sample:
     """Measure now."""
     programs = [pid for pid in family(child.pid) if pid != child.pid]
+    language = [pid for pid in programs if b"streams.clients.language" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    speech = [pid for pid in programs if pid not in language]
     broker = [pid for pid in family(os.getpid()) if pid not in {os.getpid(), child.pid, *programs}]
-    return Sample(at_s, turns, resident_mb([child.pid]), resident_mb(programs), resident_mb(broker))
+    parts = (resident_mb(pids) for pids in ([child.pid], speech, language, broker))
+    return Sample(at_s, turns, *parts)
 
 
 def talked(person: Person, child: Child, minutes: float, pause_s: float) -> tuple[Sequence[Sample], int]:
@@ -186,10 +190,11 @@ def page(samples: Sequence[Sample], unanswered: int) -> str:
             f"conversations of {TURNS}, model smollm2. Answers that never came: {unanswered}."
         ),
         "",
-        "| minute | questions | worker, MiB | speech, language and model programs | Kafka | whole |",
-        "|---:|---:|---:|---:|---:|---:|",
+        "| minute | questions | worker, MiB | speech engines | language program | Kafka | whole |",
+        "|---:|---:|---:|---:|---:|---:|---:|",
         *(
-            f"| {one.at_s / 60:.1f} | {one.turns} | {one.worker:,.0f} | {one.programs:,.0f} | {one.broker:,.0f} | {one.whole:,.0f} |"
+            f"| {one.at_s / 60:.1f} | {one.turns} | {one.worker:,.0f} | {one.speech:,.0f} "
+            f"| {one.language:,.0f} | {one.broker:,.0f} | {one.whole:,.0f} |"
             for one in rows
         ),
         "",
