@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from streams.clients.json_http import Answer, Json, JsonHttp, System
+from streams.clients.json_http import WRONG_KEY, Answer, Json, JsonHttp, System
 from streams.errors import DataForgeRefused, DataForgeUnavailable, PackNotFound, PipelineError
 from streams.settings import DataForgeSettings
 
@@ -11,6 +11,7 @@ VERSION = "1"  # of the contract, sent as Accept-Version
 DATAFORGE = System(
     name="DataForge",
     setting="FORGESTREAM_DATAFORGE_URL",
+    key_setting="FORGESTREAM_DATAFORGE_API_KEY",
     unavailable=DataForgeUnavailable,
     refused=DataForgeRefused,
 )
@@ -38,9 +39,11 @@ class DataForgeHttp:
 
         Raises:
             PackNotFound: it has nothing there.
-            DataForgeUnavailable, DataForgeRefused: as for `post`.
+            DataForgeUnavailable, DataForgeRefused: as for `post`; a key that is not taken is refused, for a request waits for the answer.
         """
         answer = await self._negotiated("GET", path, None)
+        if answer.status in WRONG_KEY:
+            raise DataForgeRefused(f"DataForge does not take our key for {path}: check {DATAFORGE.key_setting}")
         if answer.status == HTTPStatus.NOT_FOUND:
             raise PackNotFound(f"DataForge has no {path}")
         said = self._http.said(path, answer)
@@ -52,7 +55,7 @@ class DataForgeHttp:
         """Send a body; a conflict means that it was sent before.
 
         Raises:
-            DataForgeUnavailable: it did not answer, not in time, or not in its own language; try later.
+            DataForgeUnavailable: it did not answer, not in time, not in its own language, or does not take our key; try later.
             DataForgeRefused: it will never take this.
         """
         return self._http.said(path, await self._negotiated("POST", path, body))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -15,15 +16,19 @@ from streams.errors import Permanent, SettingsInvalid, Transient
 MOST_BYTES = 4 * 1024 * 1024  # of an answer, uncompressed
 SHOWN = 500  # characters of an answer that are quoted
 AGAIN_LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+WRONG_KEY = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 Json = object
+
+log = logging.getLogger("forgestream.http")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """Another system: its name in messages, the setting with its address, and its errors."""
+    """Another system: its name in messages, the settings with its address and our key, and its errors."""
 
     name: str
     setting: str
+    key_setting: str
     unavailable: type[Transient]
     refused: type[Permanent]
 
@@ -109,11 +114,18 @@ class JsonHttp:
     def judged(
         self, path: str, status: int, quoted: str, *, wished_s: float | None = None
     ) -> Transient | Permanent | None:
-        """Return what a status means, None for success; a conflict is an id that was delivered before."""
+        """Return what a status means, None for success; a conflict is an id that was delivered before.
+
+        A key that is not taken is no fault of what is said: it waits until an operator has mended the key.
+        """
         name = self._system.name
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES or status == HTTPStatus.CONFLICT:
             return None
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in AGAIN_LATER:
             return self._system.unavailable(f"{name} answered {path} with {status}", retry_after_s=wished_s)
+        if status in WRONG_KEY:
+            message = f"{name} does not take our key for {path} ({status}): check {self._system.key_setting}"
+            log.error("%s", message)
+            return self._system.unavailable(message, retry_after_s=wished_s)
         context = {"answer": quoted, "status": str(status)}
         return self._system.refused(f"{name} rejected {path} with {status}", context=context)

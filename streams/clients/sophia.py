@@ -11,7 +11,13 @@ from streams.settings import SophiaSettings
 
 PATH = "/ingest/hermes_proposal"
 ACCEPTED = "accepted"
-SOPHIA = System(name="Sophia", setting="FORGESTREAM_SOPHIA_URL", unavailable=SophiaUnavailable, refused=SophiaRefused)
+SOPHIA = System(
+    name="Sophia",
+    setting="FORGESTREAM_SOPHIA_URL",
+    key_setting="FORGESTREAM_SOPHIA_TOKEN",
+    unavailable=SophiaUnavailable,
+    refused=SophiaRefused,
+)
 
 
 class Sophia:

@@ -181,7 +181,9 @@ async def test_connections_are_used_again(server: LoopbackDataForge, client: Dat
     assert len(server.connections) == 1
 
 
-@pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.TOO_MANY, Fault.MALFORMED, Fault.CLOSED, Fault.HALF])
+@pytest.mark.parametrize(
+    "fault", [Fault.SERVER_ERROR, Fault.TOO_MANY, Fault.MALFORMED, Fault.CLOSED, Fault.HALF, Fault.FORBIDDEN]
+)
 @pytest.mark.parametrize("before", [0, 1, 2])
 async def test_what_may_pass_is_worth_another_try(
     server: LoopbackDataForge, client: DataForge, fault: Fault, before: int
@@ -206,7 +208,7 @@ async def test_silence_ends_with_the_timeout_and_is_worth_another_try(server: Lo
     await client.close()
 
 
-@pytest.mark.parametrize("fault", [Fault.UNPROCESSABLE, Fault.UNAUTHORIZED, Fault.REDIRECT])
+@pytest.mark.parametrize("fault", [Fault.UNPROCESSABLE, Fault.REDIRECT])
 async def test_what_will_not_pass_is_refused(server: LoopbackDataForge, client: DataForge, fault: Fault) -> None:
     server.fail_next(fault)
 
@@ -259,14 +261,18 @@ async def test_nobody_there_is_worth_another_try() -> None:
     await client.close()
 
 
-async def test_a_wrong_key_is_refused(server: LoopbackDataForge) -> None:
-    client = DataForge(DataForgeSettings(url=server.url, api_key="wrong"))
+async def test_a_wrong_key_loses_no_feedback_and_names_the_setting(
+    server: LoopbackDataForge, client: DataForge
+) -> None:
+    wrong = DataForge(DataForgeSettings(url=server.url, api_key="wrong"))
 
-    fate = await said(client)
+    fate = await said(wrong)
 
-    assert isinstance(fate, DataForgeRefused)
-    assert fate.context["status"] == "401"
-    await client.close()
+    assert isinstance(fate, DataForgeUnavailable)
+    assert "FORGESTREAM_DATAFORGE_API_KEY" in fate.message
+    assert await said(client) is None  # the same feedback, once the key is right
+    assert set(server.outcomes) == {"f1"}
+    await wrong.close()
 
 
 def many(count: int) -> Sequence[Feedback]:

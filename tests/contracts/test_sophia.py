@@ -75,7 +75,7 @@ async def test_a_proposal_arrives_with_every_field_of_the_contract(server: Loopb
     "fault",
     [
         Fault.SERVER_ERROR, Fault.TOO_MANY, Fault.CLOSED, Fault.MALFORMED, Fault.MISSING_FIELDS, Fault.MISSHAPEN, Fault.EMPTY,
-        Fault.HALF,
+        Fault.HALF, Fault.FORBIDDEN,
     ],
 )  # fmt: skip
 async def test_what_may_pass_is_worth_another_try(server: LoopbackSophia, client: Sophia, fault: Fault) -> None:
@@ -87,7 +87,7 @@ async def test_what_may_pass_is_worth_another_try(server: LoopbackSophia, client
     assert set(server.proposals) == {"answer:request-1"}
 
 
-@pytest.mark.parametrize("fault", [Fault.UNPROCESSABLE, Fault.UNAUTHORIZED, Fault.REDIRECT, Fault.NOT_ACCEPTED])
+@pytest.mark.parametrize("fault", [Fault.UNPROCESSABLE, Fault.REDIRECT, Fault.NOT_ACCEPTED])
 async def test_what_will_not_pass_is_refused(server: LoopbackSophia, client: Sophia, fault: Fault) -> None:
     server.fail_next(fault)
 
@@ -95,6 +95,18 @@ async def test_what_will_not_pass_is_refused(server: LoopbackSophia, client: Sop
 
     assert isinstance(fate, SophiaRefused)
     assert fault.value in fate.message or "rejected" in fate.message
+
+
+async def test_a_wrong_token_loses_no_proposal_and_names_the_setting(server: LoopbackSophia, client: Sophia) -> None:
+    wrong = Sophia(SophiaSettings(url=server.url, token="wrong"))
+
+    fate = await submitted(wrong)
+
+    assert isinstance(fate, SophiaUnavailable)
+    assert "FORGESTREAM_SOPHIA_TOKEN" in fate.message
+    assert await submitted(client) is None
+    assert set(server.proposals) == {"answer:request-1"}
+    await wrong.close()
 
 
 async def test_a_proposal_that_was_taken_and_not_confirmed_comes_again_under_its_id(

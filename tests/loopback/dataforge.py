@@ -81,6 +81,7 @@ class Fault(StrEnum):
     SERVER_ERROR = "500"
     UNPROCESSABLE = "422"
     UNAUTHORIZED = "401"
+    FORBIDDEN = "403"
     NOT_FOUND = "404"
     NOT_ACCEPTABLE = "406"
     TOO_MANY = "429"

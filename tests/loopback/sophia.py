@@ -50,6 +50,7 @@ class Fault(StrEnum):
     SERVER_ERROR = "500"
     UNPROCESSABLE = "422"
     UNAUTHORIZED = "401"
+    FORBIDDEN = "403"
     TOO_MANY = "429"
     CONFLICT = "409"
     REDIRECT = "302"
