@@ -1,4 +1,4 @@
-"""What a text says once it is decoded: base64, base32, hex, binary, URL, entities, escapes, rot13, reversed, Morse, leetspeak.
+"""What a text says once it is decoded: base64, base32, hex, binary, URL, entities, rot13, reversed, Morse, leetspeak and more.
 
 Every finder is linear in the length of its text; depth, number and size of the views are bounded, so a bomb of nested codes costs no more
 than a long text.
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from streams.screen.folding import folded, unleeted, unspaced
+from streams.screen.folding import folded, unleeted, unscrambled, unspaced
 
 MOST_VIEWS = 16
 MOST_DEPTH = 3
@@ -100,9 +100,7 @@ def _decoded(raw: str, plain: str) -> Iterator[tuple[str, str]]:
         if said:
             yield code, said
     yield from (("leetspeak", said) for said in unleeted(plain))
-    joined = unspaced(raw)
-    if joined:
-        yield "spaced", joined
+    yield from ((code, said) for code, said in (("spaced", unspaced(raw)), ("scrambled", unscrambled(plain))) if said)
 
 
 def _rot13(text: str) -> str:

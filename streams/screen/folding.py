@@ -37,6 +37,12 @@ _MIXED = re.compile(r"[a-z][0134578@$!|+]|[0134578@$!|+][a-z]")
 _LEAST_LEET_WORDS = 2
 _SPACED = re.compile(r"(?:\b[^\W\d_][ .\-_*/|]{1,3}){7,}[^\W\d_]\b")
 _SEPARATORS = re.compile(r"[ .\-_*/|]")
+_LONG_WORD = re.compile(r"\b[a-z]{5,14}\b")
+_SCRAMBLED_WORDS = """
+    bypass command commands delete developer directives disregard filter filters forget guidelines hidden ignore ignoring instruction
+    instructions message messages override password policy previous print prompt prompts repeat restrictions reveal rules safety secret
+    system unrestricted
+"""
 _NEEDLESS = "\u200b\u2060\u00ad\u180e"
 _MOST_NEEDLESS = 4
 _UNSEEN = re.compile("(?<![\U0001f3f4\U000e0020-\U000e007e])[\U000e0020-\U000e007e]{2}")
@@ -65,6 +71,12 @@ def unspaced(text: str) -> str | None:
     """Return the words that are written in single letters, joined; None when there are none. Takes the text as it came."""
     runs = [_rejoined(run) for run in _SPACED.findall(text)]
     return " ".join(runs) or None
+
+
+def unscrambled(text: str) -> str | None:
+    """Return a folded text with the words of attacks restored whose inner letters were swapped; None when none were."""
+    restored = _LONG_WORD.sub(lambda word: _BY_LETTERS.get(_letters(word.group()), word.group()), text)
+    return restored if restored != text else None
 
 
 def conceals(text: str) -> bool:
@@ -96,6 +108,14 @@ def _latin(text: str) -> str:
         return written.translate(_LOOKALIKES) if mixed or latin > foreign else written
 
     return _WORD.sub(read, text)
+
+
+def _letters(word: str) -> tuple[str, ...]:
+    """Return what stays of a word when its inner letters change places."""
+    return (word[0], *sorted(word[1:-1]), word[-1])
+
+
+_BY_LETTERS = {_letters(word): word for word in _SCRAMBLED_WORDS.split()}
 
 
 def _read_leet(word: str, one: str) -> str:

@@ -1,4 +1,7 @@
-"""The layers that work on vectors, and how all layers become one risk. Trained by `tests/screening/train.py`, shipped as plain arrays."""
+"""The layers that are trained, on vectors and on words, and how all layers become one risk.
+
+`tests/screening/train.py` trains them; they ship as plain arrays.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +21,11 @@ DECISIVE = 0.75  # score of a rule that is enough by itself
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """The arrays. `examples` are the vectors of known attacks, `weights` those of the six features and the bias."""
+    """The arrays.
+
+    `wording` has a weight for each slot of `hashed`, `examples` are the vectors of known attacks, `weights` those of the seven features
+    and the bias.
+    """
 
     version: str
     encoder: str
@@ -26,6 +33,8 @@ class Model:
     hidden_bias: Array
     output: Array
     output_bias: float
+    wording: Array
+    wording_bias: float
     examples: Array
     weights: Array
 
@@ -36,6 +45,7 @@ class Scores:
 
     rules: float
     quoted: float
+    wording: float
     classifier: float | None
     similarity: float | None
     decoded: bool
@@ -54,6 +64,8 @@ def shipped() -> Model:
             hidden_bias=read["hidden_bias"].astype(np.float32),
             output=read["output"].astype(np.float32),
             output_bias=float(read["output_bias"]),
+            wording=read["wording"].astype(np.float32),
+            wording_bias=float(read["wording_bias"]),
             examples=read["examples"].astype(np.float32),
             weights=read["weights"].astype(np.float32),
         )
@@ -66,10 +78,23 @@ def logits(vectors: Array, model: Model) -> Array:
     return found
 
 
+def worded(slots: Sequence[int], model: Model) -> float:
+    """Return the logit of a window by the slots of its words; long windows weigh no more than short ones."""
+    if not slots:
+        return -LARGEST_LOGIT
+    return float(model.wording[list(slots)].sum() / np.sqrt(len(slots))) + model.wording_bias
+
+
 def scores(
-    evidence: Evidence, vectors: Sequence[Vector] | None, *, decoded: bool, concealed: bool, model: Model
+    evidence: Evidence,
+    vectors: Sequence[Vector] | None,
+    words: Sequence[Sequence[int]],
+    *,
+    decoded: bool,
+    concealed: bool,
+    model: Model,
 ) -> Scores:
-    """Return what the layers say; of the windows of a long text the worst counts."""
+    """Return what the layers say; of the windows of a long text the worst counts. `words` are the slots of each window."""
     classifier: float | None = None
     similarity: float | None = None
     if vectors:
@@ -79,6 +104,7 @@ def scores(
     return Scores(
         rules=evidence.unquoted,
         quoted=evidence.anywhere - evidence.unquoted,
+        wording=sigmoid(max((worded(slots, model) for slots in words), default=-LARGEST_LOGIT)),
         classifier=classifier,
         similarity=similarity,
         decoded=decoded,
@@ -94,6 +120,7 @@ def features(said: Scores) -> tuple[float, ...]:
         said.quoted,
         logit(classifier) / LARGEST_LOGIT,
         said.similarity or 0.0,
+        logit(said.wording) / LARGEST_LOGIT,
         float(said.decoded),
         float(said.concealed),
     )
@@ -102,10 +129,8 @@ def features(said: Scores) -> tuple[float, ...]:
 def risk(said: Scores, model: Model) -> float:
     """Return the probability of an attack, 0 to 1; from 0.5 on a text is refused by default.
 
-    Without vectors the rules decide alone, and a decisive rule is never outvoted.
+    Vector layers that are silent say neither yes nor no, and a decisive rule is never outvoted.
     """
-    if said.classifier is None:
-        return said.rules
     alone = said.rules if said.rules >= DECISIVE else 0.0
     return max(alone, sigmoid(float(np.dot(model.weights[:-1], features(said)) + model.weights[-1])))
 

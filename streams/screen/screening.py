@@ -13,12 +13,13 @@ from streams.screen import scoring
 from streams.screen.decoding import View, views
 from streams.screen.folding import conceals, folded, latin
 from streams.screen.patterns import Evidence, PatternInvalid, Rule, Rules, built_in, checked
+from streams.screen.wording import hashed
 from streams.settings import ScreenSettings
 
 log = logging.getLogger("forgestream.screen")
 
-WINDOW_CHARS = 400
-MOST_WINDOWS = 24
+WINDOW_CHARS = 200
+MOST_WINDOWS = 48
 MOST_REMEMBERED = 4096  # passages come back with every question they are near to
 _CERTAIN = 1.0
 
@@ -78,17 +79,23 @@ class Screen:
     async def _looked(self, text: str, additions: _Additions) -> Screening:
         model = scoring.shipped()
         found = views(text)
-        windows = _windows(found)
+        pieces = [pieces_of(view.text) for view in found]
+        windows = _encodable(found, pieces)
         semantic = self._encoder.model == model.encoder
         vectors = await self._encoded([window for each in windows for window in each], needed=semantic, of=additions)
         worst = Screening(risk=0.0, version=self.version)
         taken, concealed = 0, conceals(text)
-        for view, own in zip(found, windows, strict=True):
+        for view, own, encoded in zip(found, pieces, windows, strict=True):
             evidence = additions.built_in.evidence(view.text)
-            near = vectors[taken : taken + len(own)] if vectors else None
-            taken += len(own)
+            near = vectors[taken : taken + len(encoded)] if vectors else None
+            taken += len(encoded)
             said = scoring.scores(
-                evidence, near if semantic else None, decoded=bool(view.path), concealed=concealed, model=model
+                evidence,
+                near if semantic else None,
+                [hashed(piece) for piece in own],
+                decoded=bool(view.path),
+                concealed=concealed,
+                model=model,
             )
             hit = self._added_hit(view, near, additions)
             risk = _CERTAIN if hit else scoring.risk(said, model)
@@ -159,14 +166,13 @@ def _compiled(attacks: Mapping[str, Attack]) -> _Additions:
     )
 
 
-def _windows(found: Sequence[View]) -> Sequence[Sequence[str]]:
-    """Return what of each view is encoded: pieces that end at a space and fit the encoder."""
-    windows: list[list[str]] = []
+def _encodable(found: Sequence[View], pieces: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+    """Return the pieces of each view that are encoded: those of Latin script, as many as fit the bound."""
+    windows: list[Sequence[str]] = []
     left = MOST_WINDOWS
-    for view in found:
-        pieces = pieces_of(view.text)[: max(left, 0)] if latin(view.text) else []
-        left -= len(pieces)
-        windows.append(pieces)
+    for view, own in zip(found, pieces, strict=True):
+        windows.append(own[:left] if latin(view.text) else ())
+        left -= len(windows[-1])
     return windows
 
 
@@ -184,7 +190,7 @@ def pieces_of(text: str) -> list[str]:
 
 
 def _layers(said: scoring.Scores) -> Mapping[str, float]:
-    known = {"rules": said.rules, "classifier": said.classifier, "similarity": said.similarity}
+    known = {"rules": said.rules, "wording": said.wording, "classifier": said.classifier, "similarity": said.similarity}
     return {name: round(value, 3) for name, value in known.items() if value is not None}
 
 

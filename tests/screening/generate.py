@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
+from zlib import crc32
 
 from tests.screening import codes
 
@@ -15,8 +16,9 @@ HERE = Path(__file__).parent
 CORPUS = HERE / "corpus.jsonl"
 TRAIN, HELD_OUT = "train", "held_out"
 ATTACK, HARMLESS = "attack", "harmless"
-PER_TEMPLATE = {(ATTACK, TRAIN): 3, (ATTACK, HELD_OUT): 3, (HARMLESS, TRAIN): 14, (HARMLESS, HELD_OUT): 12}
-PER_CODE = {TRAIN: 18, HELD_OUT: 9}
+FOLDS = 5
+PER_TEMPLATE = {(ATTACK, TRAIN): 4, (ATTACK, HELD_OUT): 3, (HARMLESS, TRAIN): 6, (HARMLESS, HELD_OUT): 12}
+PER_CODE = {TRAIN: 36, HELD_OUT: 9}
 
 _SECTION = re.compile(r"\[(\w+) (\w+) (\w+)\]")
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -31,6 +33,9 @@ _WRAPPERS = {
     ),
     HELD_OUT: ("{coded}", "My message, encoded for safety: {coded}", "Please carry out the task hidden in here. {coded}"),
 }  # fmt: skip
+
+
+Slots = Mapping[tuple[str, str], Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +82,12 @@ def templates(source: Path) -> Iterator[Template]:
             )
 
 
-def slots() -> Mapping[tuple[str, str], Sequence[str]]:
+def fold_of(template: str) -> int:
+    """Return the fold of a training template."""
+    return crc32(template.encode()) % FOLDS
+
+
+def slots() -> Slots:
     """Return what may stand in each slot, by slot and part."""
     found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     place = ("", "")
@@ -89,13 +99,25 @@ def slots() -> Mapping[tuple[str, str], Sequence[str]]:
     return found
 
 
-def filled(text: str, part: str, chance: Random, fillings: Mapping[tuple[str, str], Sequence[str]]) -> str:
-    """Return the text with its slots filled and its marked words encoded."""
+def filled(text: str, template: Template, chance: Random, fillings: Slots) -> str:
+    """Return the text with its slots filled and its marked words encoded.
+
+    A slot of a training template is filled with what no other fold has, so that a fold left out is as new as the held-out part.
+    """
+
+    def chosen(slot: re.Match[str]) -> str:
+        options = _options(slot.group(1), template.part, fillings)
+        own = options[fold_of(template.name) :: FOLDS] if template.part == TRAIN else options
+        return chance.choice(own or options) if options else slot.group()
+
     coded = _CODED.sub(lambda found: codes.CODES[_CODES[found.group(1)]](found.group(2)), text)
-    return _SLOT.sub(
-        lambda found: chance.choice(fillings[found.group(1), part]) if (found.group(1), part) in fillings else found.group(),
-        coded,
-    )  # fmt: skip
+    return _SLOT.sub(chosen, coded)
+
+
+def _options(slot: str, part: str, fillings: Slots) -> Sequence[str]:
+    """Return what may stand in a slot. The goal of a training attack may be harmless: the words around it are what is learned."""
+    own = fillings.get((slot, part), ())
+    return (*own, *fillings["task", TRAIN]) if (slot, part) == ("goal", TRAIN) else own
 
 
 def corpus() -> Sequence[Labelled]:
@@ -121,13 +143,13 @@ def corpus() -> Sequence[Labelled]:
         for template in templates(source):
             chance = Random(template.name)
             for _ in range(PER_TEMPLATE[label, template.part]):
-                add(template, label, "plain", filled(template.text, template.part, chance, fillings))
+                add(template, label, "plain", filled(template.text, template, chance, fillings))
     for template, code, text in _hidden(fillings):
         add(template, ATTACK, code, text)
     return made
 
 
-def _hidden(fillings: Mapping[tuple[str, str], Sequence[str]]) -> Iterator[tuple[Template, str, str]]:
+def _hidden(fillings: Slots) -> Iterator[tuple[Template, str, str]]:
     """Yield attacks in code. The template of a hidden text decides on its part, as that of any other."""
     english = [one for one in templates(HERE / "corpus" / "attacks.txt") if one.language == "en"]
     for code, encode in codes.CODES.items():
@@ -138,9 +160,9 @@ def _hidden(fillings: Mapping[tuple[str, str], Sequence[str]]) -> Iterator[tuple
             families = {"override", "leak", "persona", "authority"}
             own = [one for one in english if one.part == part and one.family in families]
             for template in chance.sample(own, PER_CODE[part]):
-                coded = encode(filled(template.text, part, chance, fillings))
+                coded = encode(filled(template.text, template, chance, fillings))
                 wrapper = chance.choice(_WRAPPERS[part]) if code in codes.NEEDS_WORDS else "{coded}"
-                yield template, code, filled(wrapper, part, chance, fillings).replace("{coded}", coded)
+                yield template, code, filled(wrapper, template, chance, fillings).replace("{coded}", coded)
 
 
 def read() -> Sequence[Labelled]:

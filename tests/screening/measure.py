@@ -20,6 +20,7 @@ from tests.screening.vectors import Prepared, prepared
 
 PAGE = Path(__file__).parents[2] / "docs" / "screen.md"
 MARKS = ("<!-- measured -->", "<!-- end of measured -->")
+WORDING_AT = 0.7
 CLASSIFIER_AT = 0.9
 SIMILAR_AT = 0.7
 RULES_AT = 0.6
@@ -29,6 +30,7 @@ TIMED = 200
 Flags = Callable[[Prepared, Sequence[scoring.Scores]], bool]
 LAYERS: dict[str, Flags] = {
     f"rules, unquoted, score >= {RULES_AT}": lambda _, said: any(one.rules >= RULES_AT for one in said),
+    f"wording >= {WORDING_AT}": lambda _, said: any(one.wording >= WORDING_AT for one in said),
     f"classifier >= {CLASSIFIER_AT}": lambda _, said: any((one.classifier or 0) >= CLASSIFIER_AT for one in said),
     f"similarity >= {SIMILAR_AT}": lambda _, said: any((one.similarity or 0) >= SIMILAR_AT for one in said),
     "concealment": lambda text, _: text.concealed,
@@ -38,23 +40,9 @@ LAYERS: dict[str, Flags] = {
 }
 
 
-def said_of(text: Prepared) -> Sequence[scoring.Scores]:
-    """Return what the layers say of every view."""
-    return [
-        scoring.scores(
-            seen.evidence,
-            [tuple(row) for row in seen.vectors.tolist()],
-            decoded=seen.decoded,
-            concealed=text.concealed,
-            model=scoring.shipped(),
-        )
-        for seen in text.seen
-    ]
-
-
 def tables(texts: Sequence[Prepared]) -> Iterable[str]:
     """Yield the lines of the tables."""
-    said = {text.labelled.text_id: said_of(text) for text in texts}
+    said = {text.labelled.text_id: text.scored(scoring.shipped()) for text in texts}
     attacks = [text for text in texts if text.labelled.label == ATTACK]
     harmless = [text for text in texts if text.labelled.label != ATTACK]
     yield from ("| layer | recall | precision | false alarms |", "|---|---|---|---|")

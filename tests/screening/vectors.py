@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from streams.clients.minilm import MiniLm
-from streams.screen.decoding import views
+from streams.screen.decoding import View, views
 from streams.screen.folding import conceals, latin
 from streams.screen.patterns import Evidence, Rules, built_in
-from streams.screen.scoring import Array
+from streams.screen.scoring import Array, Model, Scores, scores
 from streams.screen.screening import MOST_WINDOWS, pieces_of
+from streams.screen.wording import hashed
 from streams.settings import EmbedSettings
 from tests.screening.generate import Labelled
 
@@ -21,10 +22,11 @@ BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One view of one text; `vectors` has a row per window."""
+    """One view of one text; `words` has the slots of every window, `vectors` a row for each that can be encoded."""
 
     evidence: Evidence
     decoded: bool
+    words: tuple[tuple[int, ...], ...]
     vectors: Array
 
 
@@ -36,23 +38,41 @@ class Prepared:
     seen: tuple[Seen, ...]
     concealed: bool
 
+    def scored(self, model: Model) -> Sequence[Scores]:
+        """Return what the layers of a model say of each view."""
+        return [
+            scores(
+                seen.evidence,
+                [tuple(row) for row in seen.vectors.tolist()],
+                seen.words,
+                decoded=seen.decoded,
+                concealed=self.concealed,
+                model=model,
+            )
+            for seen in self.seen
+        ]
+
 
 def prepared(texts: Sequence[Labelled], cache_dir: Path | None = None) -> Sequence[Prepared]:
     """Return the texts with everything the layers need."""
     rules = Rules(built_in()[1])
     found = [views(text.text) for text in texts]
-    windows = [[pieces_of(view.text)[:MOST_WINDOWS] if latin(view.text) else [] for view in each] for each in found]
-    matrix = _encoded([piece for each in windows for pieces in each for piece in pieces], cache_dir)
+    matrix = _encoded([piece for each in found for view in each for piece in _encodable(view)], cache_dir)
     ready: list[Prepared] = []
     at = 0
-    for text, each, pieces_of_each in zip(texts, found, windows, strict=True):
+    for text, each in zip(texts, found, strict=True):
         seen: list[Seen] = []
-        for view, pieces in zip(each, pieces_of_each, strict=True):
-            own = matrix[at : at + len(pieces)]
-            at += len(pieces)
-            seen.append(Seen(rules.evidence(view.text), bool(view.path), own))
+        for view in each:
+            own = matrix[at : at + len(_encodable(view))]
+            at += len(own)
+            words = tuple(hashed(piece) for piece in pieces_of(view.text))
+            seen.append(Seen(rules.evidence(view.text), bool(view.path), words, own))
         ready.append(Prepared(text, tuple(seen), conceals(text.text)))
     return ready
+
+
+def _encodable(view: View) -> Sequence[str]:
+    return pieces_of(view.text)[:MOST_WINDOWS] if latin(view.text) else ()
 
 
 def _encoded(pieces: Sequence[str], cache_dir: Path | None) -> Array:
