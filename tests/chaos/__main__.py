@@ -125,6 +125,7 @@ def _kept(file: Path) -> list[Run]:
 
 
 def _write(runs: Sequence[Run], seed: int, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
     (out / "chaos.json").write_text(json.dumps([asdict(each) for each in runs], indent=1) + "\n", encoding="utf-8")
     meanings = "\n".join(
         f"| {scenario.name} | {scenario.meaning} | {scenario.where} |" for scenario in SCENARIOS.values()
