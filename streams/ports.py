@@ -123,7 +123,10 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What a model is asked. `chunks` and `query` are for providers that need no prompt, such as `extractive`."""
+    """What a model is asked. `chunks` and `query` are for providers that need no prompt, such as `extractive`.
+
+    Where there are `choices`, the whole reply is to be one of them; a provider that cannot hold its model to that lets it write.
+    """
 
     request_id: str
     system: str
@@ -132,6 +135,7 @@ class Ask:
     chunks: tuple[Chunk, ...]
     max_tokens: int
     temperature: float
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

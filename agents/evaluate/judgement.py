@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents.evaluate.judged import declines
 from schemas.records import Answer, Chunk, Score, ScoreStatus
@@ -13,9 +13,12 @@ from streams.words import content_words
 NAME = "judge"  # of its score, and before the name of its circuit
 SAME = "same"  # the setting by which every model judges its own answers
 GRADED = "grade/1"
+HELD = "grade/1 held"  # the same prompt, but no other reply than a grade is possible
 COMPARED = "reference/1"
 COMPARING = "extractive"  # the provider that reads no instructions: its own answer is what it has to say
+HOLDING = "llamacpp"  # the provider that can hold a model to `Ask.choices`
 MOST = 10
+GRADES = tuple(str(grade) for grade in range(MOST + 1))
 REPLY_TOKENS = 8
 TEMPLATE_TOKENS = 64  # what a model's own chat template adds around system and user
 _REPLY = re.compile(r"(?:score\s*[:=]\s*)?([0-9]{1,2})(?:\s*/\s*10)?\.?", re.IGNORECASE)
@@ -46,7 +49,7 @@ def judgement(judge: str, prompt: str, status: ScoreStatus, value: float = 0.0) 
 
 def prompt_of(provider: str) -> str:
     """Return the version of what a model of this provider is asked."""
-    return COMPARED if provider == COMPARING else GRADED
+    return {COMPARING: COMPARED, HOLDING: HELD}.get(provider, GRADED)
 
 
 def ask(answer: Answer, prompt: str, tokenizer: Tokenizer, window_tokens: int) -> Ask | None:
@@ -58,7 +61,8 @@ def ask(answer: Answer, prompt: str, tokenizer: Tokenizer, window_tokens: int) -
     for count in range(len(kept), -1, -1):
         user = _user(answer, kept[:count])
         if tokenizer.count(user) <= room:
-            return _asked(answer, _SYSTEM, user, kept[:count], REPLY_TOKENS)
+            asked = _asked(answer, _SYSTEM, user, kept[:count], REPLY_TOKENS)
+            return replace(asked, choices=GRADES) if prompt == HELD else asked
     return None
 
 

@@ -218,7 +218,8 @@ def _contested(ranking: Ranking, at: datetime, settings: RankSettings, unwell: C
     rival = _rival(ranking, settings)
     if rival is not None and rival.model not in unwell and _fallen(ranking, champion, rival, settings):
         rolls_back = rival.model == _is_young(ranking.reign, settings)
-        reason = f"{champion.model} is at {champion.score:.3f}, below {_level(rival):.3f} of {rival.model}"
+        found = ranking.reign.strength if ranking.reign else 1.0
+        reason = f"{champion.model} is at {champion.score:.3f}, below {_level(rival):.3f} of {rival.model}, evidence {found:.0f}"
         return _deposed(ranking, rival.model, at, f"rolled back: {reason}" if rolls_back else reason)
     challenger = max(
         (one for one in ranking.standings if one.model not in unwell and _proven(one, champion, settings)),

@@ -3,6 +3,7 @@
 import asyncio
 import struct
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -125,6 +126,15 @@ async def smollm2() -> AsyncIterator[OwnedModel]:
     await model.start()
     yield model
     await model.close()
+
+
+async def test_a_model_of_this_process_is_held_to_the_choices(smollm2: OwnedModel) -> None:
+    """Also to those that no model would write by itself, in any script, and with the marks of the grammar's own syntax."""
+    free = ask("What is the capital of France?")
+
+    for choices in (("7",), ('"\\] | root', '"\\] | none'), ("hyvä", "良い\n")):
+        assert await said(smollm2, replace(free, choices=choices)) in choices
+    assert "Paris" in await said(smollm2, free)
 
 
 async def test_a_prompt_beyond_the_context_window_is_refused_for_good(smollm2: OwnedModel) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import threading
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,7 @@ class LlamaCpp:
             "cache_prompt": False,  # what an earlier ask left behind must not change this answer
             "stream": True,
             "stream_options": {"include_usage": True},
+            **({"grammar": _grammar(ask.choices)} if ask.choices else {}),
         }
 
     # What follows runs in a thread.
@@ -149,6 +150,12 @@ class LlamaCpp:
 
     def _drop(self) -> None:
         self._server = None
+
+
+def _grammar(choices: Sequence[str]) -> str:
+    """Return the grammar (GBNF) of a reply that is one of the choices, whatever characters these have."""
+    literals = ('"' + "".join(f"\\U{ord(letter):08X}" for letter in choice) + '"' for choice in choices)
+    return f"root ::= {' | '.join(literals)}"
 
 
 def _text(chunk: Chunk) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.evaluate import judgement, rules
-from agents.evaluate.judgement import COMPARED, GRADED, REPLY_TOKENS, TEMPLATE_TOKENS
+from agents.evaluate.judgement import COMPARED, GRADED, HELD, REPLY_TOKENS, TEMPLATE_TOKENS
 from schemas.records import Answer, ScoreStatus
 from streams.settings import EvaluateSettings
 from tests.fakes.tokenizer import WordsTokenizer
@@ -89,6 +89,17 @@ def test_passages_that_do_not_fit_the_window_of_the_judge_are_left_out(window: i
         needed = TOKENIZER.count(ask.system) + TOKENIZER.count(ask.user) + REPLY_TOKENS + TEMPLATE_TOKENS
         assert needed <= window
         assert list(ask.chunks) == list(answer.chunks)[: len(ask.chunks)]
+
+
+def test_a_judge_that_can_be_held_to_a_grade_is_asked_the_same_and_recorded_as_held() -> None:
+    free, held = (
+        judgement.ask(ANSWER, judgement.prompt_of(provider), TOKENIZER, WINDOW) for provider in ("openai", "llamacpp")
+    )
+
+    assert free is not None
+    assert held == replace(free, choices=judgement.GRADES)
+    assert judgement.prompt_of("llamacpp") != judgement.prompt_of("openai")
+    assert {judgement.read(grade, ANSWER, HELD) for grade in judgement.GRADES} == {grade / 10 for grade in range(11)}
 
 
 def test_a_judge_that_reads_no_instructions_answers_itself_and_is_compared() -> None:

@@ -1,31 +1,38 @@
 """Two models answer the same questions; the challenger gets the title when its lead cannot be luck."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from statistics import fmean
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from schemas.records import Ranking, Result, Task
+from schemas.records import Ranking, Result
 from streams.cells import cell
-from topology.demo import library
 from topology.demo.act import Run
 from topology.demo.expect import Check, check
 from topology.demo.journeys import Story
-from topology.demo.promotion import promoted
+from topology.demo.promotion import VIEW_S
 from topology.demo.questions import Asked, Question, asked, routed
 from topology.demo.render import Meter, grade, milliseconds, printable
 from topology.demo.tables import TABLE
 
-DOMAIN = "general"
-TASKS = (Task.ANALYSIS, Task.REASONING)  # of the first of them where the challenger does not lead already
+DOMAIN, TASK = "general", "reasoning"
+CELL = cell(DOMAIN, TASK)
 LEADER, CHALLENGER = "smollm2", "extractive"
+QUESTIONS = (
+    "Who won the tournament of the chess club in our village?", "What did the mayor of my town promise last Monday?",
+    "How many guests came to my sister's wedding?", "Which bus goes from my street to the swimming pool?",
+    "What colour is my neighbour's new bicycle?", "Why was the train to work late this morning?",
+    "What did the teacher write on the blackboard today?", "How much did the baker charge me for two rolls?",
+    "Who sang the second song at the concert on Friday?", "Where did my uncle park his car?",
+    "When does the shop at the corner close tonight?", "What is the name of the postman's dog?",
+    "Which of my cousins moved to another town?", "What did we have for lunch at the office?",
+)  # fmt: skip
 TOKENS = 64
-AT_ONCE = 3  # questions; each is put to both
-MOST = 6  # questions; a contest not decided by then is decided by order
+AT_ONCE = 2  # questions; each is put to both
 LEARNING_S = 10.0
 
 
@@ -44,8 +51,8 @@ class Contest:
     name = "contest"
     title = "Two models compete"
     about = (
-        f"`{LEADER}`, who leads, and `{CHALLENGER}` answer the same questions. Every verdict moves the evidence; at 100 to 1 "
-        "it is no chance, and the title changes hands by itself."
+        f"`{LEADER}`, who leads, and `{CHALLENGER}` are asked what the library cannot know: one makes something up, the other "
+        "says so. Every verdict moves the evidence; at 100 to 1 it is no chance, and the title changes hands by itself."
     )
     script: Sequence[Asked] = ()
 
@@ -56,32 +63,33 @@ class Contest:
 
     async def play(self, run: Run) -> Sequence[Check]:
         """Ask until the title has changed hands, then ask whoever leads."""
-        task = next((one for one in TASKS if _champion(run.story, cell(DOMAIN, one)) != CHALLENGER), TASKS[-1])
-        name = cell(DOMAIN, task)
-        await _made_leader(run, task)
+        first = run.settings.rank.min_samples
+        await run.answered([_asked(text, LEADER) for text in QUESTIONS[:first]])
+        await _learned(run)
         rounds: list[Round] = []
-        pairs = [_round(row.question, task) for row in library.labelled()][:MOST]
-        while pairs and _champion(run.story, name) != CHALLENGER:
+        pairs = [Round(leader=_asked(text, LEADER), challenger=_asked(text, CHALLENGER)) for text in QUESTIONS[first:]]
+        while pairs and _champion(run.story) == LEADER:
             now, pairs = pairs[:AT_ONCE], pairs[AT_ONCE:]
             both = [one for pair in now for one in (pair.leader, pair.challenger)]
             if not await run.answered(both, partial(_show, run, [*rounds, *now])):
                 break
-            await _learned(run, name)
-            evidence = _evidence(run.story.rankings.get(name))
+            await _learned(run)
+            evidence = _evidence(run.story.rankings.get(CELL))
             rounds += [*now[:-1], replace(now[-1], evidence=evidence)]
             if evidence is not None:
                 run.screen.doing(f"evidence after {len(rounds)} questions: {evidence:.1f}")
-        facts = {"cell": name, "rounds": [_facts(one, run.story) for one in rounds]}
-        run.screen.show(_table(rounds, run.story, run), "contest", facts)
-        if _champion(run.story, name) == CHALLENGER:
-            ranking = run.story.rankings[name]
-            run.screen.done(f"`{CHALLENGER}` leads {name} by evidence: {ranking.reason}", {"ranking": ranking})
-        else:
-            run.screen.done(f"{len(rounds)} questions are too few for 100 to 1, so an operator decides", {"cell": name})
-            await promoted(run, name, CHALLENGER, _means(run.story, rounds))
-        after = routed(Question(number=0, text="Which animal has three hearts?", domain=DOMAIN, task=task), "after")
+        run.screen.show(
+            _table(rounds, run.story, run),
+            "contest",
+            {"cell": CELL, "rounds": [_facts(one, run.story) for one in rounds]},
+        )
+        ranking = run.story.rankings.get(CELL)
+        if ranking is not None and ranking.champion == CHALLENGER:
+            run.screen.done(f"`{CHALLENGER}` leads {CELL} from now on: {ranking.reason}", {"ranking": ranking})
+        await asyncio.sleep(VIEW_S)
+        after = routed(Question(number=0, text="Which animal has three hearts?", domain=DOMAIN, task=TASK), "after")
         await run.answered([after])
-        return judged(run.story, rounds, after, run.story.rankings.get(name))
+        return judged(run.story, rounds, after, ranking)
 
 
 def judged(story: Story, rounds: Sequence[Round], after: Asked, ranking: Ranking | None) -> Sequence[Check]:
@@ -89,8 +97,7 @@ def judged(story: Story, rounds: Sequence[Round], after: Asked, ranking: Ranking
     scores = [_overall(story, side) for one in rounds for side in (one.leader, one.challenger)]
     result = _result(story, after)
     asked_next = result.decision.model if result and result.decision else "nobody"
-    leads = ranking is not None and ranking.champion == CHALLENGER
-    how = "order" if ranking is not None and ranking.commands else "evidence"
+    leads = ranking is not None and ranking.champion == CHALLENGER and not ranking.commands
     return [
         check(
             f"{len(rounds)} questions were answered by both models, and judged",
@@ -98,45 +105,30 @@ def judged(story: Story, rounds: Sequence[Round], after: Asked, ranking: Ranking
             otherwise=f"{scores.count(None)} answers were not judged",
         ),
         check(
-            f"{CHALLENGER} was promoted by {how}, and the next request went to it",
+            f"{CHALLENGER} was promoted by evidence, and the next request went to it",
             met=leads and asked_next == CHALLENGER,
             otherwise=f"{ranking.reason if ranking else 'no ranking'}; the next request went to {asked_next}",
         ),
     ]
 
 
-async def _made_leader(run: Run, task: Task) -> None:
-    """Let the first model of the settings have the title when nobody has it yet."""
-    for row in reversed(library.labelled()):
-        if _champion(run.story, cell(DOMAIN, task)) is not None:
-            return
-        question = Question(number=0, text=row.question, domain=DOMAIN, task=task, model=LEADER, max_tokens=TOKENS)
-        if not await run.answered([asked(question, "first")]):
-            return
-        await _learned(run, cell(DOMAIN, task))
+def _asked(text: str, model: str) -> Asked:
+    return asked(Question(number=0, text=text, domain=DOMAIN, task=TASK, model=model, max_tokens=TOKENS), "contest")
 
 
-def _round(text: str, task: Task) -> Round:
-    leader, challenger = (
-        asked(Question(number=0, text=text, domain=DOMAIN, task=task, model=model, max_tokens=TOKENS), "contest")
-        for model in (LEADER, CHALLENGER)
-    )
-    return Round(leader=leader, challenger=challenger)
-
-
-async def _learned(run: Run, name: str) -> None:
+async def _learned(run: Run) -> None:
     """Wait until every answer of the cell is counted in its table."""
     results = [journey.result for journey in run.story.journeys.values()]
-    answers = sum(1 for result in results if result and result.decision and result.decision.cell == name)
+    answers = sum(1 for result in results if result and result.decision and result.decision.cell == CELL)
     await run.observer.until(
-        lambda story: name in story.rankings and sum(one.samples for one in story.rankings[name].standings) >= answers,
+        lambda story: CELL in story.rankings and sum(one.samples for one in story.rankings[CELL].standings) >= answers,
         within_s=LEARNING_S,
         moved=lambda _: None,
     )
 
 
-def _champion(story: Story, name: str) -> str | None:
-    ranking = story.rankings.get(name)
+def _champion(story: Story) -> str | None:
+    ranking = story.rankings.get(CELL)
     return ranking.champion if ranking else None
 
 
@@ -157,13 +149,6 @@ def _overall(story: Story, asked: Asked) -> float | None:
     return result.overall if result else None
 
 
-def _means(story: Story, rounds: Sequence[Round]) -> str:
-    """Return what an operator sees, as the reason of an order."""
-    sides = ([_overall(story, one.challenger) for one in rounds], [_overall(story, one.leader) for one in rounds])
-    ours, theirs = (fmean([score for score in side if score is not None] or [0.0]) for side in sides)
-    return f"{ours:.2f} against {theirs:.2f} on average of {len(rounds)} questions"
-
-
 def _show(run: Run, rounds: Sequence[Round], story: Story) -> None:
     run.screen.moving(_table(rounds, story, run))
 
@@ -180,7 +165,8 @@ def _table(rounds: Sequence[Round], story: Story, run: Run) -> RenderableType:
         cells: list[RenderableType] = [printable(one.leader.question.text)]
         for side in (one.leader, one.challenger):
             cells += _score(_result(story, side))
-        cells.append(f"{one.evidence:.1f} of {needed:.0f}" if one.evidence is not None else "")
+        told = "promoted" if one is rounds[-1] and _champion(story) == CHALLENGER else ""
+        cells.append(f"{one.evidence:.1f} of {needed:.0f}" if one.evidence is not None else told)
         table.add_row(*cells)
     return table
 
