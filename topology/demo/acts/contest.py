@@ -30,8 +30,11 @@ QUESTIONS = (
     "Who sang the second song at the concert on Friday?", "Where did my uncle park his car?",
     "When does the shop at the corner close tonight?", "What is the name of the postman's dog?",
     "Which of my cousins moved to another town?", "What did we have for lunch at the office?",
+    "How long did my brother wait at the dentist's?", "Which song did the choir forget at the rehearsal?",
+    "Who left the umbrella in our hall?", "How old is the lady who lives upstairs?",
+    "What did the plumber say about our kitchen?", "Which team lost the quiz at the pub?",
 )  # fmt: skip
-TOKENS = 64
+TOKENS = 40
 AT_ONCE = 2  # questions; each is put to both
 LEARNING_S = 10.0
 
