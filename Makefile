@@ -8,7 +8,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 LOCKS := $(addprefix requirements/, bootstrap.lock develop.lock models.lock)
-WORKERS ?= 2
+# many tests wait for a broker: two at a time leave two cores half idle
+WORKERS ?= 3
 export PYTHON
 
 .PHONY: help install demo test lint format check bench chaos simulate leak storm overhead screen hear talk calibrate lock generate measure clean
@@ -28,7 +29,7 @@ demo: $(INSTALLED) ## Run the main job on a real Kafka, vector store and languag
 	@$(BIN)/forgestream demo $(ARGS)
 
 test: lint check ## Everything CI runs: lint, types, boundaries, contracts, tests on a real broker
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 15 $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk 4 --durations 15 $(ARGS)
 
 lint: $(INSTALLED) ## Style, types and import boundaries
 	$(BIN)/ruff check --quiet .

@@ -21,6 +21,7 @@ log = logging.getLogger("forgestream.screen")
 WINDOW_CHARS = 200
 MOST_WINDOWS = 48
 MOST_REMEMBERED = 4096  # passages come back with every question they are near to
+TELLING = 0.5  # of a trained layer: below it speaks for the text
 _CERTAIN = 1.0
 
 
@@ -197,7 +198,8 @@ def _layers(said: scoring.Scores) -> Mapping[str, float]:
 def _reasons(view: View, evidence: Evidence, said: scoring.Scores, hit: str) -> tuple[str, ...]:
     reasons = [hit] if hit else []
     reasons += [f"{rule.family}: rule {rule.rule_id}" for rule in evidence.rules[:3]]
-    reasons += [f"{name} {value:.2f}" for name, value in _layers(said).items() if name != "rules"]
+    trained = {name: value for name, value in _layers(said).items() if name != "rules"}
+    reasons += [f"{name} {value:.2f}" for name, value in trained.items() if value >= TELLING]
     if said.concealed:
         reasons.append("written to be misread")
     if view.path:

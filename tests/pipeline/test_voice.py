@@ -223,8 +223,9 @@ async def test_a_crash_in_the_middle_loses_no_clip(clock: FixedClock) -> None:
         await say(undisturbed, sent)
         moves = await undisturbed.settle()
 
+    patient = replace(VOICE, transcribe=replace(VOICE.transcribe, clip_idle_s=1.0))
     for moment in range(0, moves + 1, 3):
-        async with in_memory(clock, settings=IMPATIENT) as pipeline:
+        async with in_memory(clock, settings=patient) as pipeline:
             await say(pipeline, sent)
             await pipeline.settle(moment)
             pipeline.commit()

@@ -133,6 +133,7 @@ async def test_without_the_trained_encoder_rules_and_words_decide() -> None:
     assert screen.refuses(attack)
     assert "override: rule override-orders" in attack.reasons
     assert not screen.refuses(question)
+    assert question.reasons == ()
     assert question.version
 
 
