@@ -25,6 +25,7 @@ class Obeying(Protocol):
 
 
 R = TypeVar("R", bound=Obeying)
+T = TypeVar("T")
 
 
 async def ordered(command: Command, shown_on: Topic[R], settings: Settings, *, wait_s: float) -> R | None:
@@ -55,7 +56,7 @@ async def ordered(command: Command, shown_on: Topic[R], settings: Settings, *, w
     return None
 
 
-async def rows(topic: Topic[R], settings: Settings) -> Mapping[str, R]:
+async def rows(topic: Topic[T], settings: Settings) -> Mapping[str, T]:
     """Return the newest row of every key of a compacted topic.
 
     Raises:
@@ -63,7 +64,7 @@ async def rows(topic: Topic[R], settings: Settings) -> Mapping[str, R]:
     """
     decoder = Decoder(await open_schemas(settings.registry, Topics.of(settings.kafka)), [topic])
     reader = await open_reader([topic.name], TO_THE_END, settings.kafka)
-    found: dict[str, R] = {}
+    found: dict[str, T] = {}
     async with aclosing(reader.records()) as records:
         async for read in records:
             row = await _row(decoder, read, topic)
@@ -75,11 +76,11 @@ async def rows(topic: Topic[R], settings: Settings) -> Mapping[str, R]:
     return dict(sorted(found.items()))
 
 
-async def _row(decoder: Decoder, found: Read, topic: Topic[R]) -> R | None:
+async def _row(decoder: Decoder, found: Read, topic: Topic[T]) -> T | None:
     if found.topic != topic.name:
         return None
     try:
-        row: R | None = await decoder.record(found)
+        row: T | None = await decoder.record(found)
     except RecordUndecodable:
         return None
     return row

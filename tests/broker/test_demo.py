@@ -15,6 +15,7 @@ import pytest
 
 from streams.settings import KafkaSettings
 from tests.shared_broker import ROOT
+from topology.cli.demo_command import NAMES
 from topology.cluster import Cluster
 from topology.demo.acts import ACTS
 
@@ -88,6 +89,7 @@ def test_the_demo_does_what_it_promises_and_leaves_nothing(tmp_path: Path) -> No
         "questions": sum(len(act.script) for act in ACTS if act.name in PLAYED),
     }
     assert [line["name"] for line in lines if line["event"] == "act"] == list(PLAYED)
+    assert [act.name for act in ACTS] == list(NAMES)
     requests = [line for line in lines if line["event"] == "request"]
     answered = [request for request in requests if request["result"]["scores"]]
     assert {request["result"]["status"] for request in requests} >= {"ok", "rejected"}

@@ -11,6 +11,7 @@ from streams.clients.batching import BatchedEncoder
 from streams.clients.openai_embeddings import OpenAiEmbeddings
 from streams.errors import ModelMissing, PipelineError, ProviderRefused, ProviderUnavailable
 from streams.settings import EmbedSettings
+from tests.loopback.port import on_loopback
 
 Body = dict[str, Any]
 KEY = "key-of-the-test"
@@ -53,13 +54,9 @@ class Server:
 async def server() -> AsyncIterator[Server]:
     server, app = Server(), web.Application()
     app.router.add_post("/v1/embeddings", server.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    yield server
-    await runner.cleanup()
+    async with on_loopback(app) as url:
+        server.url = f"{url}/v1"
+        yield server
 
 
 def encoder(server: Server, *, key: str = KEY) -> BatchedEncoder:

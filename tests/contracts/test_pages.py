@@ -7,6 +7,7 @@ from aiohttp import web
 
 from streams.clients.pages import MOST_BYTES, read_page
 from streams.errors import PageUnavailable
+from tests.loopback.port import on_loopback
 
 
 @pytest.fixture
@@ -23,16 +24,13 @@ async def serve() -> AsyncIterator[Callable[[web.Response], str]]:
         return response
 
     app.router.add_get("/{any:.*}", answer)
-    runner = web.AppRunner(app, shutdown_timeout=0, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with on_loopback(app) as url:
 
-    def serving(response: web.Response) -> str:
-        said[:] = [response]
-        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+        def serving(response: web.Response) -> str:
+            said[:] = [response]
+            return url
 
-    yield serving
-    await runner.cleanup()
+        yield serving
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from streams.clients.profiles import LONGEST, HttpProfiles, profile_of
 from streams.errors import ProfileUnavailable, SettingsInvalid
 from streams.settings import ProfileSettings
 from tests.given import an_origin
+from tests.loopback.port import on_loopback
 
 TALK = an_origin(session_id="talk/1")
 
@@ -40,12 +41,9 @@ async def service() -> AsyncIterator[Service]:
     serving = Service()
     app = web.Application()
     app.router.add_get("/{any:.*}", serving.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0, handler_cancellation=True, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    serving.url = f"http://127.0.0.1:{runner.addresses[0][1]}/of/{{tenant}}/{{session_id}}"
-    yield serving
-    await runner.cleanup()
+    async with on_loopback(app) as url:
+        serving.url = f"{url}/of/{{tenant}}/{{session_id}}"
+        yield serving
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from tests.loopback.port import on_loopback
+
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
@@ -92,15 +94,8 @@ class FakeRegistry:
 async def a_registry() -> AsyncIterator[FakeRegistry]:
     """Run a registry on a free port of loopback."""
     registry = FakeRegistry()
-    runner = web.AppRunner(registry.app(), shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    registry.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with on_loopback(registry.app()) as registry.url:
         yield registry
-    finally:
-        await runner.cleanup()
 
 
 def answer(body: object, status: int = 200) -> web.Response:

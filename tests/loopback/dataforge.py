@@ -16,6 +16,8 @@ from typing import Any
 from aiohttp import web
 from jsonschema import Draft202012Validator
 
+from tests.loopback.port import on_loopback
+
 API_KEY = "key-of-the-test"
 TEXT: Mapping[str, object] = {"type": "string", "minLength": 1}
 SHARE: Mapping[str, object] = {"type": "number", "minimum": 0, "maximum": 1}
@@ -266,13 +268,5 @@ async def loopback_dataforge() -> AsyncIterator[LoopbackDataForge]:
     app.router.add_get(PACKS + "/{pack_id}", server.pack)
     for endpoint in ENDPOINTS:
         app.router.add_post(endpoint.path, server.take)
-    runner = web.AppRunner(app, shutdown_timeout=0, handler_cancellation=True, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    server.url = f"http://{host}:{port}"
-    try:
+    async with on_loopback(app) as server.url:
         yield server
-    finally:
-        await runner.cleanup()

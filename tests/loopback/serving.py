@@ -13,6 +13,7 @@ from aiohttp import web
 
 from streams.clients.models.tokens import WordTokenizer
 from tests.loopback.faults import Fault
+from tests.loopback.port import on_loopback
 
 WORDS = WordTokenizer()
 TEMPLATE_TOKENS = 7
@@ -224,12 +225,5 @@ async def serving(server: Loopback) -> AsyncIterator[Loopback]:
     """Serve on a free port of loopback."""
     app = web.Application(client_max_size=32 * MIB)
     app.router.add_post(server.path, server.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0, handler_cancellation=True, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    server.url = f"http://{host}:{port}"
-    try:
+    async with on_loopback(app) as server.url:
         yield server
-    finally:
-        await runner.cleanup()

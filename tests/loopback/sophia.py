@@ -11,6 +11,8 @@ from typing import Any
 from aiohttp import web
 from jsonschema import Draft202012Validator
 
+from tests.loopback.port import on_loopback
+
 TOKEN = "token-of-the-test"
 PATH = "/ingest/hermes_proposal"
 TEXT: Mapping[str, object] = {"type": "string", "minLength": 1}
@@ -156,12 +158,5 @@ async def loopback_sophia() -> AsyncIterator[LoopbackSophia]:
     server = LoopbackSophia()
     app = web.Application()
     app.router.add_post(PATH, server.take)
-    runner = web.AppRunner(app, shutdown_timeout=0, handler_cancellation=True, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0][:2]
-    server.url = f"http://{host}:{port}"
-    try:
+    async with on_loopback(app) as server.url:
         yield server
-    finally:
-        await runner.cleanup()

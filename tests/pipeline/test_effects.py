@@ -92,7 +92,7 @@ async def test_deliver_killed_at_any_await_delivers_once_and_calls_at_most_twice
         assert len(dataforge.calls) == 3
         posts: Counter[int] = Counter()
 
-        for at in range(1, waits + 1, 1 if stage == "deliver" else 4):
+        for at in range(1, waits + 1):
             pipeline, _ = await delivered(dataforge, clock, stage, at=at)
 
             assert len(dataforge.outcomes) == len(dataforge.inferences) == 1

@@ -21,6 +21,7 @@ from streams.settings import Settings
 from topology.cli.console import FAILED, Json, print_json, print_table, run, say, settings
 from topology.contract import open_schemas
 from topology.embedded.cache import cache_directory
+from topology.orders import rows
 from topology.producing import Outgoing, deliver
 from topology.reading import TO_THE_END, Decoder, open_reader
 from topology.topics import Topics
@@ -172,19 +173,7 @@ async def _sent(settings: Settings, attack: Attack) -> None:
 
 
 async def _additions(settings: Settings) -> Mapping[str, Attack]:
-    topic = Topics.of(settings.kafka).attacks
-    decoder = Decoder(await open_schemas(settings.registry, [topic]), [topic])
-    reader = await open_reader([topic.name], TO_THE_END, settings.kafka)
-    found: dict[str, Attack] = {}
-    async with aclosing(reader.records()) as records:
-        async for read in records:
-            key = (read.key or b"").decode("utf-8", "replace")
-            attack = await decoder.record(read)
-            if attack is None:
-                found.pop(key, None)
-            else:
-                found[key] = attack
-    return found
+    return await rows(Topics.of(settings.kafka).attacks, settings)
 
 
 async def _scanned(settings: Settings, start: datetime | None, end: datetime | None) -> Sequence[Hit]:
