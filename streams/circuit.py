@@ -10,7 +10,8 @@ from streams.errors import PipelineError
 from streams.partitions import partition
 
 VECTOR_STORE = "vector_store"  # dependencies that are not models; a model's is its name
-DATAFORGE = "dataforge"
+DATAFORGE_PACKS = "dataforge_packs"  # beside feedback: what is wrong with the one need not be with the other
+DATAFORGE_FEEDBACK = "dataforge_feedback"
 PROFILES = "profiles"
 SOPHIA = "sophia"
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")

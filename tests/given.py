@@ -184,7 +184,7 @@ def an_evaluation(
         scores=(Score(name="relevance", value=overall), Score(name="policy_compliance", value=policy)),
         overall=overall,
         passed=passed,
-        evaluator="rules/1",
+        evaluator="rules/2",
     )
 
 
@@ -200,7 +200,7 @@ def a_result(text: str = "Mary Shelley wrote Frankenstein.", *, origin: Origin |
         overall=0.9,
         decision=a_decision(),
         prompt_version="literary/1",
-        evaluator="rules/1",
+        evaluator="rules/2",
         input_tokens=50,
         output_tokens=6,
         latency_ms=120.0,

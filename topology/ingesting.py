@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from schemas.records import Domain, KnowledgeDocument
 from streams.errors import PageUnavailable
@@ -48,7 +48,7 @@ class Source:
     @property
     def document_id(self) -> str:
         """Id of its document: readable, and the same every time."""
-        return f"{_slug(self.place)}-{hashlib.sha256(self.uri.encode()).hexdigest()[:12]}".lstrip("-")
+        return f"{_slug(unquote(self.uri))}-{hashlib.sha256(self.uri.encode()).hexdigest()[:12]}".lstrip("-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

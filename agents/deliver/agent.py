@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from schemas.records import CircuitState, Effect, Feedback, Outcome
 from streams.app import App
-from streams.circuit import DATAFORGE
+from streams.circuit import DATAFORGE_FEEDBACK
 from streams.courier import Books, Courier, Receiver
 from streams.emit import Emit
 from streams.errors import DataForgeRefused, DataForgeUnavailable
@@ -32,7 +32,7 @@ def attach(
     A delivery needs no log before it: DataForge is idempotent on the id of the feedback.
     """
     receiver = Receiver(
-        dependency=DATAFORGE,
+        dependency=DATAFORGE_FEEDBACK,
         sink=sink,
         unavailable=DataForgeUnavailable,
         refused=DataForgeRefused,

@@ -32,7 +32,7 @@ def attach(
     def told(answer: Answer, judgement: Judgement | None, emit: Emit) -> None:
         evaluation = rules.evaluation(answer, settings, judgement)
         emit(writes, evaluation)
-        if answer.reused is None:  # it was judged when it was given first; champions would count it again
+        if rules.tells_of_the_model(answer):
             emit(verdicts, rules.verdict(evaluation))
 
     if not settings.judge:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from schemas.records import Answer, Task
+from streams.degradations import NO_CONTEXT
 from streams.words import content_words, numbers, sentences, spelled_numbers
 
 # How models and `extractive` say that the context does not hold the answer.
@@ -50,7 +51,8 @@ class Judged:
     said: Sequence[Part]
     passages: Sequence[Part]
     declines: bool
-    grounded: bool  # whether the task asks for an answer from the passages
+    grounded: bool
+    blind: bool
 
     @classmethod
     def of(cls, answer: Answer) -> "Judged":
@@ -63,8 +65,19 @@ class Judged:
             said=[Part.of(sentence.strip()) for sentence in sentences(answer.text) if sentence.strip()],
             passages=[passage(f"{chunk.title}\n{chunk.text}") for chunk in kept],
             declines=declines(answer.text),
-            grounded=answer.request.task is not Task.GENERATION,
+            grounded=grounded(answer),
+            blind=blind(answer),
         )
+
+
+def grounded(answer: Answer) -> bool:
+    """Whether the task asks for an answer from passages."""
+    return answer.request.task is not Task.GENERATION
+
+
+def blind(answer: Answer) -> bool:
+    """Whether nobody could look for passages; that none were found is another thing."""
+    return NO_CONTEXT in answer.degradations
 
 
 def declines(text: str) -> bool:

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from agents.evaluate.judged import Judged
+from agents.evaluate.judged import Judged, blind, grounded
 from agents.evaluate.judgement import NAME as JUDGE
 from agents.evaluate.judgement import Judgement
 from agents.evaluate.scores import coherence, context_overlap, correctness, policy_compliance, relevance
 from schemas.records import Answer, Evaluation, Score, ScoreStatus, Verdict
 from streams.settings import EvaluateSettings
 
-EVALUATOR = "rules/1"  # formulas and weights; a change of either is a new version
+EVALUATOR = "rules/2"  # formulas and weights; a change of either is a new version
 # Half is correctness: an answer that no passage supports stays below a pass mark of 0.5 whatever else is right.
 WEIGHTS: Mapping[str, float] = {
     "relevance": 0.2,
@@ -50,6 +50,15 @@ def overall(scores: Sequence[Score]) -> float:
     scored = [(WEIGHTS[score.name], score.value) for score in scores if score.status is ScoreStatus.SCORED]
     total = sum(weight for weight, _ in scored)
     return min(1.0, sum(weight * value for weight, value in scored) / total) if total else 0.0
+
+
+def tells_of_the_model(answer: Answer) -> bool:
+    """Whether champions learn from an answer.
+
+    Not when it was given again, since it was judged when it was given first; nor when it should rest on passages and nobody could
+    look for any: all models are alike then, and the one that was asked in bad hours would seem better or worse than it is.
+    """
+    return answer.reused is None and not (grounded(answer) and blind(answer))
 
 
 def verdict(evaluation: Evaluation) -> Verdict:

@@ -34,10 +34,10 @@ def relevance(judged: Judged) -> float | None:
 
     The share of the question's content words found in the answer or in the passage each of its sentences draws on (so
     "Mary Shelley." takes up "Who wrote Frankenstein?"). Length: 1 up to 400 words, then 400 / words. An answer that
-    declines is relevant to the degree that the question cannot be answered.
+    declines is relevant to the degree that the question cannot be answered, and not at all where nobody could look.
     """
     if judged.declines:
-        return 1.0 - answerability(judged)
+        return 0.0 if judged.blind else 1.0 - answerability(judged)
     asked = judged.question.words
     if not judged.said:
         return 0.0
@@ -55,10 +55,10 @@ def correctness(judged: Judged) -> float | None:
     A sentence's support is the largest share of its content words that one passage holds, words of the question and
     numbers left out; it is 0 in every passage that lacks one of its numbers, unless the question named that number.
     Without passages an answer to be grounded has 0, a free text has no score. An answer that declines is correct to
-    the degree that the question cannot be answered.
+    the degree that the question cannot be answered; where nobody could look, who knows.
     """
     if judged.declines:
-        return 1.0 - answerability(judged)
+        return None if judged.blind else 1.0 - answerability(judged)
     if not judged.passages:
         return 0.0 if judged.grounded else None
     weighed = [(max(1, len(sentence.words)), _support(sentence, judged)) for sentence in judged.said]

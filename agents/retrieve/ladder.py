@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from agents.retrieve import rules
 from schemas.records import Origin, Outcome
-from streams.circuit import DATAFORGE, Gate, outcome
+from streams.circuit import DATAFORGE_PACKS, Gate, outcome
 from streams.errors import DataForgeUnavailable, PipelineError, Transient
 from streams.packs import Library, Pack
 from streams.ports import Clock
@@ -63,7 +63,7 @@ class PackLadder:
             if call.own:
                 report(
                     outcome(
-                        DATAFORGE,
+                        DATAFORGE_PACKS,
                         started=call.started,
                         ended=call.ended,
                         request_id=origin.request_id,
@@ -83,4 +83,4 @@ class PackLadder:
         return error
 
     def _may_ask(self, library: Library, origin: Origin) -> bool:
-        return library.well and self._gate.lets_through(DATAFORGE, self._clock.now(), request_key(origin))
+        return library.well and self._gate.lets_through(DATAFORGE_PACKS, self._clock.now(), request_key(origin))

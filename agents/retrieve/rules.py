@@ -9,6 +9,7 @@ from datetime import datetime
 from agents.retrieve.lexical import bm25
 from schemas.ids import result_id
 from schemas.records import Chunk, Context, Embedding, Origin, Result, Status
+from streams.degradations import NO_CONTEXT
 from streams.errors import PackInvalid, PackNotFound, PipelineError, StrictRefused
 from streams.packs import Pack
 from streams.ports import FoundChunk, Vector
@@ -25,7 +26,6 @@ PACK_INCOMPLETE = "context_pack_incomplete"
 PACK_STALE = "context_pack_stale"
 PRIMARY_REFUSED = "context_pack_primary_refused"
 STATIC_CONTEXT = "static_context"
-NO_CONTEXT = "no_context"
 PROFILE_UNAVAILABLE = "profile_unavailable"
 
 RELEVANT, PRIMARY, INJECTION = "relevant", "primary", "injection_suspected"

@@ -43,7 +43,7 @@ async def test_judges_are_compared_on_the_answers_of_the_cluster(shell: Shell) -
     found = json.loads(shell.run("calibrate", "--judge", "extractive", "--json").stdout)
 
     by_rules, by_extractive = found["judges"]
-    assert (found["answers"], by_rules["judge"], by_extractive["judge"]) == (3, "rules/1", "extractive")
+    assert (found["answers"], by_rules["judge"], by_extractive["judge"]) == (3, "rules/2", "extractive")
     assert by_extractive["statuses"]["scored"] == 3
     assert by_extractive["agreement"] == 1.0
     assert by_extractive["self_preference"] is not None

@@ -40,7 +40,7 @@ def verdicts() -> Iterable[Verdict]:
         model = chance.choices(tuple(LEVELS), (6, 3, 1))[0]
         made.append(
             Verdict(
-                verdict_id=f"request-{number}/rules/1",
+                verdict_id=f"request-{number}/rules/2",
                 cell=chance.choice(CELLS[:4]),
                 model=model,
                 score=min(1.0, max(0.0, chance.gauss(LEVELS[model], 0.1))),

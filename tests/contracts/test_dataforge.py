@@ -32,7 +32,7 @@ FEEDBACK = Feedback(
     tokens_used=321,
     latency_ms=280.5,
     prompt_version="general/1",
-    evaluator="rules/1",
+    evaluator="rules/2",
     decision=RouteDecision(
         strategy=Strategy.DOMAIN_OPTIMIZED,
         cell="general/analysis",
@@ -117,7 +117,7 @@ async def test_feedback_arrives_as_inference_routing_decision_and_outcome(
         "pack_version": "3",
         "chunk_ids": ["c1", "c2"],
         "prompt_version": "general/1",
-        "evaluator": "rules/1",
+        "evaluator": "rules/2",
     }
 
 

@@ -307,7 +307,7 @@ async def test_feedback_reaches_the_sink_once_it_is_back(deploy: Deploy, clock: 
         (feedback,) = sink.delivered
         assert (feedback.origin.request_id, feedback.output) == ("request-1", "Who wrote Frankenstein?")
         assert pipeline.dead_letters == []
-        calls = [call for call in pipeline.records(pipeline.topics.outcomes) if call.dependency == "dataforge"]
+        calls = [call for call in pipeline.records(pipeline.topics.outcomes) if call.dependency == "dataforge_feedback"]
         assert [call.ok for call in calls] == [False] * 2 + [True]
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from schemas.records import EffectState, TokenEvent, TokenEventType
+from streams.circuit import DATAFORGE_FEEDBACK
 from streams.clients.dataforge import DataForge
 from streams.clients.models.echo import Echo
 from streams.errors import ProviderUnavailable
@@ -82,7 +83,9 @@ async def test_route_killed_at_any_await_asks_again_only_when_nobody_can_know_an
     assert flagged[1] < calls[1]
 
 
-@pytest.mark.parametrize(("stage", "called_again"), [("deliver", False), ("dataforge", True)], ids=["handler", "call"])
+@pytest.mark.parametrize(
+    ("stage", "called_again"), [("deliver", False), (DATAFORGE_FEEDBACK, True)], ids=["handler", "call"]
+)
 async def test_deliver_killed_at_any_await_delivers_once_and_calls_at_most_twice(
     clock: FixedClock, stage: str, called_again: bool
 ) -> None:

@@ -135,7 +135,7 @@ async def test_the_pack_of_a_request_is_what_its_answer_rests_on(clock: FixedClo
         assert [(source.chunk_id, source.reason) for source in result.left_out] == [("frank:0", "below_min_relevance")]
         assert "Mary Shelley" in result.text
         outcomes = here.pipeline.records(here.pipeline.topics.outcomes)
-        assert [outcome.ok for outcome in outcomes if outcome.dependency == "dataforge"] == [True]
+        assert [outcome.ok for outcome in outcomes if outcome.dependency == "dataforge_packs"] == [True]
 
 
 @pytest.mark.parametrize("fault", [*TRANSIENT, *FOR_GOOD])
@@ -176,6 +176,7 @@ async def test_at_the_bottom_there_is_no_context_and_the_answer_says_so(clock: F
 
         assert rung(result) == (None, set(), ("context_pack_unavailable", "vector_store_unavailable", "no_context"))
         assert result.status is Status.DEGRADED
+        assert here.pipeline.records(here.pipeline.topics.verdicts) == []
 
 
 async def test_a_strict_request_is_refused_before_a_model_is_asked(clock: FixedClock) -> None:
@@ -231,7 +232,7 @@ async def test_an_open_circuit_spares_dataforge_and_lets_one_probe_through(clock
             here.dataforge.fault = Fault.SERVER_ERROR
             for _ in range(6):
                 await here.ask()
-            assert pipeline.table("circuits")["dataforge"].open_until is not None
+            assert pipeline.table("circuits")["dataforge_packs"].open_until is not None
             assert here.dataforge.arrived["frank"] == SETTINGS.watch.failure_threshold
 
             here.dataforge.fault = None

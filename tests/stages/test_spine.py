@@ -390,7 +390,7 @@ async def test_deliver_hands_feedback_over_and_reports_the_call(app: FakeApp, cl
     await app.put(TOPICS.feedback, feedback)
 
     assert sink.delivered == [feedback]
-    assert [(o.dependency, o.ok) for o in app.of(TOPICS.outcomes)] == [("dataforge", True)]
+    assert [(o.dependency, o.ok) for o in app.of(TOPICS.outcomes)] == [("dataforge_feedback", True)]
 
 
 @pytest.mark.parametrize(

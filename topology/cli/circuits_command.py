@@ -25,7 +25,7 @@ EPILOG = """
 An order is a record on the topic commands: it stays there with who and why, and one with the same --id is obeyed once.
 """
 
-DEPENDENCY = typer.Argument(metavar="DEPENDENCY", help="Name of a model, vector_store or dataforge, as listed.")
+DEPENDENCY = typer.Argument(metavar="DEPENDENCY", help="Name of a model, vector_store or dataforge_packs, as listed.")
 
 
 def register(app: typer.Typer) -> None:

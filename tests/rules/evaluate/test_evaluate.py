@@ -41,7 +41,7 @@ def test_five_scores_in_a_fixed_order_and_their_weighted_mean() -> None:
 
     assert tuple(s.name for s in evaluation.scores) == NAMES == tuple(rules.WEIGHTS)
     assert evaluation.overall == pytest.approx(sum(rules.WEIGHTS[s.name] * s.value for s in evaluation.scores))
-    assert evaluation.evaluator == "rules/1"
+    assert evaluation.evaluator == "rules/2"
     assert sum(rules.WEIGHTS.values()) == pytest.approx(1.0)
 
 
@@ -100,6 +100,33 @@ def test_declining_is_right_where_nothing_was_found() -> None:
     assert skipped(evaluation) == {"context_overlap"}
     assert evaluation.passed
     assert evaluation.overall == pytest.approx(1.0)
+
+
+def test_declining_is_no_merit_where_nobody_could_look() -> None:
+    answer = replace(an_answer("The context holds no answer."), degradations=("vector_store_unavailable", "no_context"))
+
+    evaluation = rules.evaluation(answer, SETTINGS)
+
+    assert score(evaluation, "relevance") == 0.0
+    assert skipped(evaluation) == {"correctness", "context_overlap"}
+    assert evaluation.overall == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("degradations", "task", "tells"),
+    [
+        ((), Task.ANALYSIS, True),
+        (("context_pack_stale",), Task.ANALYSIS, True),
+        (("vector_store_unavailable", "no_context"), Task.ANALYSIS, False),
+        (("vector_store_unavailable", "no_context"), Task.GENERATION, True),
+    ],
+)
+def test_champions_learn_nothing_from_an_answer_that_lacked_its_passages(
+    degradations: tuple[str, ...], task: Task, tells: bool
+) -> None:
+    answer = an_answer("Mary Shelley.", request=a_request(task=task))
+
+    assert rules.tells_of_the_model(replace(answer, degradations=degradations)) is tells
 
 
 def test_declining_is_right_as_far_as_the_passages_are_about_something_else() -> None:
@@ -217,7 +244,7 @@ def test_a_verdict_belongs_to_the_cell_and_the_event_time() -> None:
     verdict = rules.verdict(judged("Mary Shelley.", SHELLEY))
 
     assert (verdict.cell, verdict.model, verdict.at) == ("literary/analysis", "first", NOON)
-    assert (verdict.verdict_id, verdict.latency_ms, verdict.cost_usd) == ("request-1/rules/1", 120.0, 0.25)
+    assert (verdict.verdict_id, verdict.latency_ms, verdict.cost_usd) == ("request-1/rules/2", 120.0, 0.25)
 
 
 @given(st.text(max_size=400), st.text(max_size=200), st.text(min_size=1, max_size=80), st.sampled_from(list(Task)))

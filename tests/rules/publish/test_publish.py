@@ -25,7 +25,7 @@ def test_an_answer_is_published_with_everything_it_rests_on() -> None:
 
     assert (result.status, result.text, result.errors) == (Status.OK, evaluation.answer.text, ())
     assert [source.chunk_id for source in result.sources] == ["frankenstein#0"]
-    assert (result.scores, result.overall, result.evaluator) == (evaluation.scores, 0.9, "rules/1")
+    assert (result.scores, result.overall, result.evaluator) == (evaluation.scores, 0.9, "rules/2")
     assert (result.decision, result.prompt_version) == (evaluation.answer.decision, "literary/1")
     assert (result.input_tokens, result.output_tokens, result.cost_usd) == (50, 6, 0.25)
     assert result.result_id == result_id("request-1")
@@ -82,11 +82,11 @@ def test_feedback_names_pack_passages_and_reward_under_a_stable_id() -> None:
     assert (feedback.reward, feedback.passed, feedback.tokens_used) == (0.9, True, 56)
     assert (feedback.prompt_version, feedback.evaluator, feedback.decision) == (
         "literary/1",
-        "rules/1",
+        "rules/2",
         answer.decision,
     )
     assert feedback.feedback_id == rules.feedback(evaluation, rules.result(evaluation, LATER)).feedback_id
-    by_another = replace(evaluation, evaluator="rules/2")
+    by_another = replace(evaluation, evaluator="rules/other")
     assert feedback.feedback_id != rules.feedback(by_another, rules.result(by_another, NOON)).feedback_id
 
 

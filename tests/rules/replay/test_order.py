@@ -122,7 +122,7 @@ def test_only_the_units_that_have_work_run() -> None:
         ({"sample": 1.5}, ["--sample"]),
         ({"sample": float("nan")}, ["--sample"]),
         ({"models": ["a", "a"]}, ["'a' is there twice"]),
-        ({"evaluator": "judge/9"}, ["rules/1", "'judge/9'"]),
+        ({"evaluator": "judge/9"}, ["rules/2", "'judge/9'"]),
         ({"prompt_version": "literary/9"}, ["literary/1", "'literary/9'"]),
         ({"topic": "x", "sample": -1.0}, ["'x'", "--sample"]),
     ],

@@ -33,7 +33,7 @@ def a_result(
         overall=overall,
         scores=(Score(name="policy_compliance", value=policy),),
         decision=a_decision(model) if overall is not None else None,
-        evaluator="rules/1",
+        evaluator="rules/2",
         input_tokens=50,
         output_tokens=5,
         cost_usd=0.001,

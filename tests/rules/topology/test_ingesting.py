@@ -67,6 +67,13 @@ def test_ids_are_readable_the_same_every_time_and_unlike_those_of_other_places(f
     assert [each.document_id for each in sources([str(folder / "a.md")])] == [first.document_id]
 
 
+def test_a_file_is_one_however_its_path_is_written(folder: Path) -> None:
+    (folder / "same.md").symlink_to(folder / "a.md")
+    ways = (folder / "a.md", folder / "deep" / ".." / "a.md", folder / "same.md")
+
+    assert len({source.document_id for way in ways for source in sources([str(way)])}) == 1
+
+
 def test_an_address_is_one_however_it_is_written() -> None:
     found = list(sources(["https://Example.org", "https://example.org/#top", "https://example.org/a?b=1"]))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from schemas.records import Status
-from streams.circuit import DATAFORGE
+from streams.circuit import DATAFORGE_FEEDBACK
 from topology.demo import library
 from topology.demo.act import Run
 from topology.demo.expect import Check, check, unreported
@@ -100,13 +100,13 @@ async def _arrived(run: Run) -> bool:
 
 async def _well_again(run: Run) -> None:
     """Ask once more when the circuit of DataForge has opened: it is the next delivery that closes it."""
-    state = run.story.circuits.get(DATAFORGE)
+    state = run.story.circuits.get(DATAFORGE_FEEDBACK)
     if state is None or state.open_until is None:
         return
     await asyncio.sleep(max(0.0, (state.open_until - datetime.now(UTC)).total_seconds()) + POLL_S)
     await run.answered(_questions("afterwards", 1))
     await run.observer.until(
-        lambda story: story.circuits[DATAFORGE].open_until is None, within_s=ARRIVAL_S, moved=lambda _: None
+        lambda story: story.circuits[DATAFORGE_FEEDBACK].open_until is None, within_s=ARRIVAL_S, moved=lambda _: None
     )
 
 
