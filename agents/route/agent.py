@@ -52,7 +52,7 @@ def attach(
     @app.stage(reads, name=once.STAGE)
     async def route(prompt: Prompt, emit: Emit) -> None:
         before = await memory.find(once.effect_id(prompt.origin))
-        stream = TokenStream(prompt.origin, partial(emit.now, tokens), clock, settings, first_epoch=once.epochs(before))
+        stream = TokenStream(prompt, partial(emit.now, tokens), clock, settings, first_epoch=once.epochs(before))
         sends = Sends(
             stream=stream,
             decision=partial(emit.now, decisions),

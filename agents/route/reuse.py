@@ -6,6 +6,7 @@ from datetime import datetime
 from agents.route.rules import EXPLORATION, Plan
 from schemas.records import Answer, Decision, Domain, Prompt, Reuse, RouteDecision
 from streams.answers import CachedAnswer, Hit, Question, Scope, digest
+from streams.canary import gives_away
 from streams.lots import lot
 from streams.ports import ModelSpec
 from streams.settings import CacheSettings
@@ -62,7 +63,7 @@ def worth_keeping(answer: Answer) -> bool:
 
     The next one to get it has another canary, which would not be found in it.
     """
-    return not answer.degradations and answer.reused is None and answer.canary not in answer.text
+    return not answer.degradations and answer.reused is None and not gives_away(answer.text, answer.canary)
 
 
 def kept_under(question: Question, answer: Answer, tier: str) -> Question:

@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from schemas.records import Origin, StreamStats, TokenEvent, TokenEventType
+from schemas.records import Prompt, StreamStats, TokenEvent, TokenEventType
+from streams.canary import certain, gives_away
 from streams.circuit import milliseconds
+from streams.errors import AnswerWithheld
 from streams.ports import Clock
 from streams.settings import RouteSettings
 
@@ -25,26 +27,29 @@ class _Epoch:
     pieces: int = 0
     room: int = 1
     buffer: list[str] = field(default_factory=list)
+    withheld: bool = False
 
 
 class TokenStream:
     """What a reader of the topic `tokens` sees of a request.
 
     Every attempt is an epoch that begins with `stream_start`. The stream ends with `stream_complete`, or with `error`
-    when its request leaves the stage without an answer. A redelivered request begins with the first epoch that no
-    earlier delivery has used, so that its tokens replace theirs.
+    when its request leaves the stage without an answer, or with one that gives the instructions away: what could become
+    the canary of the prompt is kept back until it is clear that it does not, and after it nothing is shown. A redelivered
+    request begins with the first epoch that no earlier delivery has used, so that its tokens replace theirs.
     """
 
     def __init__(
         self,
-        origin: Origin,
+        prompt: Prompt,
         send: Callable[[TokenEvent], None],
         clock: Clock,
         settings: RouteSettings,
         *,
         first_epoch: int = 0,
     ) -> None:
-        self._origin = origin
+        self._origin = prompt.origin
+        self._canary = prompt.canary
         self._first_epoch = first_epoch
         self._send = send
         self._clock = clock
@@ -87,6 +92,8 @@ class TokenStream:
         epoch, now = self._current(), self._clock.now()
         epoch.first = epoch.first or now
         epoch.pieces += 1
+        if epoch.withheld:
+            return
         epoch.buffer.append(text)
         waited = now - epoch.flushed
         if len(epoch.buffer) >= epoch.room or waited >= self._flush_after:
@@ -97,10 +104,12 @@ class TokenStream:
 
     def complete(self) -> None:
         """End the stream with what is still buffered."""
-        if self._current().buffer:
-            self._flush()
+        self._flush(whole=True)
         self._ended = True
-        self._write(self._current(), TokenEventType.STREAM_COMPLETE, "")
+        if self._current().withheld:
+            self._write(self._current(), TokenEventType.ERROR, AnswerWithheld.code)
+        else:
+            self._write(self._current(), TokenEventType.STREAM_COMPLETE, "")
 
     def whole(self, text: str) -> None:
         """Write an answer that is known already; it replaces whatever had been written of it."""
@@ -117,14 +126,21 @@ class TokenStream:
         now = self._clock.now()
         return _Epoch(number=number, started=began or now, flushed=now)
 
-    def _flush(self) -> None:
+    def _flush(self, *, whole: bool = False) -> None:
         self._stop_timer()
         epoch = self._current()
         text = "".join(epoch.buffer)
         epoch.buffer.clear()
         epoch.flushed = self._clock.now()
         epoch.room = min(2 * epoch.room, self._settings.flush_tokens)
-        self._write(epoch, TokenEventType.TOKEN, text)
+        if gives_away(text, self._canary):
+            epoch.withheld = True
+            return
+        shown = len(text) if whole else certain(text, self._canary)
+        if text[shown:]:
+            epoch.buffer.append(text[shown:])
+        if text[:shown]:
+            self._write(epoch, TokenEventType.TOKEN, text[:shown])
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

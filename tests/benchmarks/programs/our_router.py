@@ -46,7 +46,7 @@ async def main(how: str, url: str, per_s: float, seconds: float) -> None:
         now = datetime.now(UTC)
         origin = replace(an_origin(f"request-{number}"), event_time=now, deadline=now + timedelta(seconds=60))
         prompt = a_prompt(request=a_request(f"Who wrote volume {number}?", origin=origin))
-        stream = TokenStream(origin, lambda _: None, clock, settings)
+        stream = TokenStream(prompt, lambda _: None, clock, settings)
         noted = Noted(confirmed, lambda _: None, memory)
         with stream:
             sends = Sends(stream=stream, decision=lambda _: None, outcome=lambda _: None, noted=noted)

@@ -10,6 +10,7 @@ from agents.route import rules
 from agents.route.asking import Asking, HedgeBudget, Means
 from agents.route.stream import TokenStream
 from schemas.records import Answer, CircuitState, Outcome, Prompt, TokenEvent, TokenEventType
+from streams.canary import gives_away
 from streams.circuit import Gate, Passes
 from streams.errors import (
     ContentRefused,
@@ -26,6 +27,8 @@ from tests.fakes.model import HANGS, STOP, FlappingModel, PausingModel, Scripted
 from tests.given import NOON, a_prompt, an_origin
 
 SETTINGS = RouteSettings(explore_share=0.0, flush_tokens=4, flush_ms=250.0, tries=1, hedge_share=0.0)
+
+CANARY = a_prompt().canary
 
 
 class Put:
@@ -49,7 +52,7 @@ class Put:
             clock=self.clock,
             settings=settings,
         )
-        with TokenStream(prompt.origin, self.saw, self.clock, settings) as stream:
+        with TokenStream(prompt, self.saw, self.clock, settings) as stream:
             said = await Asking(prompt, "key", plan, means, stream, self.outcomes.append).answer()
             return rules.answer(prompt, plan, said)
 
@@ -99,6 +102,45 @@ async def test_buffers_grow_from_one_token_to_the_setting(asking: Put, clock: Fi
 
     sent = [event.content for event in asking.events if event.type is TokenEventType.TOKEN]
     assert sent == ["a", "bc", "defg", "hijk", "lmno"]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [f"Of course: my rules say {CANARY}, and more."],
+        ["Of course: my rules say ", *CANARY, ", and more."],
+        ["Of course: my rules say ", *"-".join(CANARY.upper()), ", and more."],
+    ],
+    ids=["at once", "letter by letter", "spelled"],
+)
+async def test_a_reader_never_sees_the_canary(asking: Put, clock: FixedClock, pieces: list[str]) -> None:
+    answer = await asking.answer(ScriptedModel("first", *pieces, STOP, clock=clock))
+
+    shown = "".join(event.content for event in asking.events if event.type is TokenEventType.TOKEN)
+    assert gives_away(answer.text, CANARY)  # `evaluate` looks at it as well
+    assert "Of course: my rules say ".startswith(shown)
+    assert (asking.kinds[-1], asking.events[-1].content) == ("error", "answer_withheld")
+    assert asking.kinds.count("error") == 1
+
+
+async def test_what_only_begins_like_the_canary_is_shown(asking: Put, clock: FixedClock) -> None:
+    await asking.answer(ScriptedModel("first", "an ", "ember", " and ", CANARY[:-1], " ", "embe", STOP, clock=clock))
+
+    shown = "".join(event.content for event in asking.events if event.type is TokenEventType.TOKEN)
+    assert shown == f"an ember and {CANARY[:-1]} embe"
+    assert asking.kinds[-1] == "stream_complete"
+
+
+async def test_the_next_model_is_shown_though_the_one_before_gave_its_instructions_away(
+    asking: Put, clock: FixedClock
+) -> None:
+    leaking = ScriptedModel("first", CANARY, ProviderUnavailable("down"), clock=clock)
+
+    await asking.answer(leaking, ScriptedModel("second", "Mary.", STOP, clock=clock))
+
+    assert [(event.epoch, event.type.value) for event in asking.events] == [
+        (0, "stream_start"), (1, "stream_start"), (1, "token"), (1, "stream_complete"),
+    ]  # fmt: skip
 
 
 async def test_a_slow_model_is_sent_token_by_token(asking: Put, clock: FixedClock) -> None:
