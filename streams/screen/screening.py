@@ -37,12 +37,22 @@ class Screening:
 
 @dataclass(frozen=True, slots=True)
 class _Additions:
-    """What operators have put on the topic of attacks, compiled."""
+    """What operators have put on the topic of attacks, compiled, with all that was found by it.
+
+    A text that is looked at while the topic changes is judged, and remembered, by the additions it began with.
+    """
 
     attacks: Mapping[str, Attack]
     built_in: Rules
     added: Rules
     examples: Mapping[str, str]
+    vectors: dict[str, Vector]
+    seen: OrderedDict[str, Screening] = field(default_factory=OrderedDict)
+
+    @property
+    def version(self) -> str:
+        """Version of rules and arrays, and how many additions were heeded."""
+        return f"{built_in()[0]}.{scoring.shipped().version}+{len(self.attacks)}"
 
 
 class Screen:
@@ -59,8 +69,6 @@ class Screen:
         self._attacks = attacks
         self._settings = settings
         self._additions: _Additions | None = None
-        self._vectors: dict[str, Vector] = {}
-        self._seen: OrderedDict[str, Screening] = OrderedDict()
 
     async def look(self, text: str) -> Screening:
         """Return the risk of a text, over all of its readings.
@@ -71,11 +79,12 @@ class Screen:
         if self._settings.mode == "off":
             return Screening(risk=0.0)
         additions = self._current()
-        if text not in self._seen:
-            self._seen[text] = await self._looked(text, additions)
-            while len(self._seen) > MOST_REMEMBERED:
-                self._seen.popitem(last=False)
-        return self._seen[text]
+        if text in additions.seen:
+            return additions.seen[text]
+        additions.seen[text] = screening = await self._looked(text, additions)
+        while len(additions.seen) > MOST_REMEMBERED:
+            additions.seen.popitem(last=False)
+        return screening
 
     async def _looked(self, text: str, additions: _Additions) -> Screening:
         model = scoring.shipped()
@@ -84,7 +93,7 @@ class Screen:
         windows = _encodable(found, pieces)
         semantic = self._encoder.model == model.encoder
         vectors = await self._encoded([window for each in windows for window in each], needed=semantic, of=additions)
-        worst = Screening(risk=0.0, version=self.version)
+        worst = Screening(risk=0.0, version=additions.version)
         taken, concealed = 0, conceals(text)
         for view, own, encoded in zip(found, pieces, windows, strict=True):
             evidence = additions.built_in.evidence(view.text)
@@ -102,14 +111,17 @@ class Screen:
             risk = _CERTAIN if hit else scoring.risk(said, model)
             if risk > worst.risk:
                 worst = Screening(
-                    risk=risk, reasons=_reasons(view, evidence, said, hit), version=self.version, layers=_layers(said)
+                    risk=risk,
+                    reasons=_reasons(view, evidence, said, hit),
+                    version=additions.version,
+                    layers=_layers(said),
                 )
         return worst
 
     @property
     def version(self) -> str:
-        """Version of rules and arrays, and how many additions were heeded."""
-        return f"{built_in()[0]}.{scoring.shipped().version}+{len(self._attacks)}"
+        """Version of rules and arrays, and how many additions are heeded now."""
+        return self._current().version
 
     def refuses(self, screening: Screening) -> bool:
         """Tell whether the settings refuse what was seen."""
@@ -119,19 +131,16 @@ class Screen:
         """Return the additions, compiled anew when the view has changed."""
         now = dict(self._attacks)
         if self._additions is None or self._additions.attacks != now:
-            self._additions = _compiled(now)
-            self._seen.clear()
-            texts = set(self._additions.examples.values())
-            self._vectors = {text: vector for text, vector in self._vectors.items() if text in texts}
+            self._additions = _compiled(now, self._additions.vectors if self._additions else {})
         return self._additions
 
     async def _encoded(self, windows: Sequence[str], *, needed: bool, of: _Additions) -> Sequence[Vector]:
         """Return the vectors of the windows; those of new examples are remembered in passing."""
         if not windows or not (needed or of.examples):
             return ()
-        unknown = [text for text in of.examples.values() if text not in self._vectors]
+        unknown = [text for text in of.examples.values() if text not in of.vectors]
         vectors = await self._encoder.encode([*windows, *unknown])
-        self._vectors.update(zip(unknown, vectors[len(windows) :], strict=True))
+        of.vectors.update(zip(unknown, vectors[len(windows) :], strict=True))
         return vectors[: len(windows)]
 
     def _added_hit(self, view: View, near: Sequence[Vector] | None, additions: _Additions) -> str:
@@ -142,12 +151,12 @@ class Screen:
         for attack_id, text in additions.examples.items():
             if text in view.text:
                 return f"added example {attack_id}"
-            if near and max(np.asarray(near) @ np.asarray(self._vectors[text])) >= self._settings.similar_at:
+            if near and max(np.asarray(near) @ np.asarray(additions.vectors[text])) >= self._settings.similar_at:
                 return f"like added example {attack_id}"
         return ""
 
 
-def _compiled(attacks: Mapping[str, Attack]) -> _Additions:
+def _compiled(attacks: Mapping[str, Attack], vectors: Mapping[str, Vector]) -> _Additions:
     off = {attack_id for attack_id, attack in attacks.items() if attack.kind is AttackKind.OFF}
     added: list[Rule] = []
     for attack_id, attack in attacks.items():
@@ -164,6 +173,7 @@ def _compiled(attacks: Mapping[str, Attack]) -> _Additions:
         Rules(rule for rule in built_in()[1] if rule.rule_id not in off),
         Rules(added),
         {key: text for key, text in examples.items() if text},
+        {text: vectors[text] for text in examples.values() if text in vectors},
     )
 
 

@@ -1,13 +1,16 @@
 """What the layers of the screen see, without an encoder: folding, decoding, rules, and what operators add."""
 
+import asyncio
 import dataclasses
 import time
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.records import Attack, AttackKind
+from streams.ports import Vector
 from streams.screen import scoring
 from streams.screen.decoding import MOST_CHARS, MOST_VIEWS, views
 from streams.screen.folding import conceals, folded
@@ -170,6 +173,47 @@ async def test_an_addition_counts_from_the_moment_it_is_seen_and_until_it_is_tak
 
     del attacks["doors"]
     assert not screen.refuses(await screen.look("open the pod bay doors"))
+
+
+class HeldEncoder(LetterEncoder):
+    """Keeps texts with `held` in them until it is let."""
+
+    def __init__(self) -> None:
+        self.asked, self.let = asyncio.Event(), asyncio.Event()
+
+    async def encode(self, texts: Sequence[str]) -> Sequence[Vector]:
+        if "held" in texts[0]:
+            self.asked.set()
+            await self.let.wait()
+        return await super().encode(texts)
+
+
+async def test_a_text_under_way_while_an_addition_is_taken_back_is_judged_by_what_it_began_with() -> None:
+    encoder, attacks = HeldEncoder(), {"song": an_attack(AttackKind.EXAMPLE, "sing the song of the admins", "song")}
+    screen = Screen(encoder, attacks, ScreenSettings())
+    assert not screen.refuses(await screen.look("zzz"))
+    under_way = asyncio.ensure_future(screen.look("a held song, sung by admins of the thing"))
+    await encoder.asked.wait()
+
+    del attacks["song"]
+    assert not screen.refuses(await screen.look("something else"))
+    encoder.let.set()
+
+    assert screen.refuses(await under_way)
+
+
+async def test_a_text_under_way_while_an_addition_comes_is_judged_anew_the_next_time() -> None:
+    encoder, attacks = HeldEncoder(), {"other": an_attack(AttackKind.EXAMPLE, "zzz zzz", "other")}
+    screen = Screen(encoder, attacks, ScreenSettings())
+    under_way = asyncio.ensure_future(screen.look("open the held doors"))
+    await encoder.asked.wait()
+
+    attacks["doors"] = an_attack(AttackKind.RULE, "the held doors")
+    assert not screen.refuses(await screen.look("something else"))
+    encoder.let.set()
+
+    assert not screen.refuses(await under_way)
+    assert screen.refuses(await screen.look("open the held doors"))
 
 
 def test_the_shipped_arrays_are_numbers_of_the_right_shapes() -> None:
