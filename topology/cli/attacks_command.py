@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from getpass import getuser
 from typing import Annotated
@@ -181,7 +181,7 @@ async def _scanned(settings: Settings, start: datetime | None, end: datetime | N
     decoder = Decoder(await open_schemas(settings.registry, [topic]), [topic])
     encoder = encoder_of(settings.embed, cache_directory(settings.embedded.cache_dir, os.environ))
     await encoder.start()
-    screen = Screen(encoder, await _additions(settings), settings.screen)
+    screen = Screen(encoder, await _additions(settings), replace(settings.screen, mode="refuse"))
     reader = await open_reader([topic.name], TO_THE_END, settings.kafka)
     hits: list[Hit] = []
     looked = 0
