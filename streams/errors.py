@@ -100,6 +100,12 @@ class ProviderUnavailable(Transient):
     code = "provider_unavailable"
 
 
+class ProviderBusy(Transient):
+    """As many calls of a model were under way as are allowed, and none ended in time. Operator: FORGESTREAM_ROUTE_CONNECTIONS."""
+
+    code = "provider_busy"
+
+
 class StoreUnavailable(Transient):
     """The vector store did not answer. Operator: runbook `vector-store-down`."""
 

@@ -126,6 +126,7 @@ class Ask:
     """What a model is asked. `chunks` and `query` are for providers that need no prompt, such as `extractive`.
 
     Where there are `choices`, the whole reply is to be one of them; a provider that cannot hold its model to that lets it write.
+    `queue_s` is the longest wait for a turn where the calls of a model are limited; None waits as long as it takes.
     """
 
     request_id: str
@@ -136,6 +137,7 @@ class Ask:
     max_tokens: int
     temperature: float
     choices: tuple[str, ...] = ()
+    queue_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +167,7 @@ class Model(Protocol):
 
         Raises:
             ProviderUnavailable: try again or elsewhere.
+            ProviderBusy: no turn came in time; the provider was not called.
             ProviderRefused: trying again here is useless; `ContentRefused` and `ContextOverflow` say why.
         """
 

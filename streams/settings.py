@@ -452,6 +452,9 @@ class RouteSettings:
     ollama_url: str = setting("http://127.0.0.1:11434", "Base URL of Ollama")
     proxy: str = setting("", "HTTP proxy for model providers; those of the shell are not used", secret=True)
     connections: int = setting(64, "Most calls of one model under way at once", least=1)
+    queue_s: float = setting(
+        0.25, "Longest wait for one of these calls to end while another model can be asked", unit="s", least=0
+    )
     connect_s: float = setting(5.0, "Longest wait for a connection to a provider", unit="s", least=0.05)
     first_token_s: float = setting(30.0, "Longest wait for the first token of a provider", unit="s", least=0.05)
     stall_s: float = setting(15.0, "Longest wait between two tokens of a provider", unit="s", least=0.05)

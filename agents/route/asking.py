@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -121,7 +121,7 @@ class Asking:
         """Ask a model, and its hedge when it keeps silent."""
         means = self._means
         call = self._call(spec, others=bool(left))
-        race = Race(self._ask, self._stream, self._report, _price, self._prompt.tokens, means.clock)
+        race = Race(self._stream, self._report, _price, self._prompt.tokens, means.clock)
         second = chain.hedge(spec, left) if spec.name not in self._outrun else None
         if second is None or means.settings.hedge_share == 0.0:
             await race.alone(call)
@@ -140,7 +140,13 @@ class Asking:
     def _call(self, spec: ModelSpec, *, others: bool) -> Call:
         self._asked.add(spec.name)
         patience_s = chain.patience_s(self._left_s(), others=others, settings=self._means.settings)
-        return Call(model=self._means.models[spec.name], started=self._means.clock.now(), patience_s=patience_s)
+        queue_s = chain.queue_s(patience_s, others=others, settings=self._means.settings)
+        return Call(
+            model=self._means.models[spec.name],
+            ask=replace(self._ask, queue_s=queue_s),
+            started=self._means.clock.now(),
+            patience_s=patience_s,
+        )
 
     def _said(self, won: Call, calls: list[Call]) -> Said:
         """Return the answer of one of the calls."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 
 from schemas.records import CircuitState, Prompt
-from streams.errors import ContentRefused, ContextOverflow, PipelineError, Transient
+from streams.errors import ContentRefused, ContextOverflow, PipelineError, ProviderBusy, Transient
 from streams.pace import p95_ms
 from streams.ports import TIERS, ModelSpec
 from streams.settings import NOBODY, RouteSettings, listed
@@ -80,7 +80,7 @@ def pause_s(
         chance: uniform in 0..1, spreads the tries of many requests.
         settings: what is allowed.
     """
-    if not isinstance(error, Transient) or tries >= settings.tries:
+    if not isinstance(error, Transient) or isinstance(error, ProviderBusy) or tries >= settings.tries:
         return None
     wished = error.retry_after_s
     pause = settings.retry_pause_s * 2.0 ** (tries - 1) * (0.5 + 0.5 * chance) if wished is None else max(0.0, wished)
@@ -94,6 +94,11 @@ def patience_s(left_s: float, *, others: bool, settings: RouteSettings) -> float
     """Return how long a call may take: all that is left, less a reserve for the next model while there is one."""
     reserve_s = min(left_s / 2, settings.reserve_s) if others else MARGIN_S
     return max(0.0, left_s - max(reserve_s, MARGIN_S))
+
+
+def queue_s(patience_s: float, *, others: bool, settings: RouteSettings) -> float:
+    """Return how long a call may wait for its turn: not long while another model can be asked."""
+    return min(patience_s, settings.queue_s) if others else max(0.0, patience_s - MARGIN_S)
 
 
 def waiting_s(prompt: Prompt, at: datetime, settings: RouteSettings) -> float:

@@ -8,7 +8,7 @@ from datetime import datetime
 from agents.route.stream import TokenStream
 from schemas.records import Outcome
 from streams.circuit import Used, milliseconds, outcome
-from streams.errors import HedgeLost, PipelineError, ProviderRefused, ProviderUnavailable, Transient
+from streams.errors import HedgeLost, PipelineError, ProviderBusy, ProviderRefused, ProviderUnavailable, Transient
 from streams.ports import Ask, Clock, Finish, Model
 
 LINGER_S = 1.0  # that a cancelled call has to go
@@ -20,6 +20,7 @@ class Call:
     """One call of a model. `error` says how it failed; a call that `lost` was cancelled, since another spoke first."""
 
     model: Model
+    ask: Ask
     started: datetime
     patience_s: float
     parts: list[str] = field(default_factory=list)
@@ -63,14 +64,12 @@ class Race:
 
     def __init__(
         self,
-        ask: Ask,
         stream: TokenStream,
         report: Callable[[Outcome], None],
         price: Callable[[Model, int, int], float],
         prompt_tokens: int,
         clock: Clock,
     ) -> None:
-        self._ask = ask
         self._stream = stream
         self._report = report
         self._price = price
@@ -134,7 +133,7 @@ class Race:
             self._end(call, error or _missing(call))
 
     async def _drain(self, call: Call) -> None:
-        async for piece in call.model.stream(self._ask):
+        async for piece in call.model.stream(call.ask):
             if isinstance(piece, Finish):
                 call.finish = piece
             elif piece.text and call.finish is UNFINISHED:
@@ -160,12 +159,14 @@ class Race:
 
     def _end(self, call: Call, error: PipelineError | None) -> None:
         call.ended, call.error = self._clock.now(), error
+        if isinstance(error, ProviderBusy):
+            return  # nobody was called
         self._report(
             outcome(
                 call.name,
                 started=call.started,
                 ended=call.ended,
-                request_id=self._ask.request_id,
+                request_id=call.ask.request_id,
                 error=error,
                 used=self._used(call),
             )

@@ -14,6 +14,7 @@ from streams.errors import (
     ContentRefused,
     ContextOverflow,
     PipelineError,
+    ProviderBusy,
     ProviderRefused,
     ProviderUnavailable,
 )
@@ -51,11 +52,11 @@ async def keyed(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
         yield opening
 
 
-async def heard(model: OwnedModel) -> tuple[str, Finish | PipelineError]:
+async def heard(model: OwnedModel, ask: Ask = ASK) -> tuple[str, Finish | PipelineError]:
     """Return what the model said, and how it ended."""
     pieces: list[str] = []
     try:
-        async for event in model.stream(ASK):
+        async for event in model.stream(ask):
             if isinstance(event, Finish):
                 return "".join(pieces), event
             pieces.append(event.text)
@@ -64,8 +65,8 @@ async def heard(model: OwnedModel) -> tuple[str, Finish | PipelineError]:
     raise AssertionError("neither a finish nor an error")
 
 
-async def failed(model: OwnedModel) -> PipelineError:
-    _, end = await heard(model)
+async def failed(model: OwnedModel, ask: Ask = ASK) -> PipelineError:
+    _, end = await heard(model, ask)
     assert isinstance(end, PipelineError)
     return end
 
@@ -227,6 +228,22 @@ async def test_calls_share_connections_and_wait_for_a_free_one(case: Case) -> No
         ends = await asyncio.gather(*(heard(model) for _ in range(20)))
 
     assert [said for said, _ in ends] == [ANSWER] * 20
+
+
+async def test_who_gets_no_turn_in_time_is_told_and_the_provider_is_not_called(case: Case) -> None:
+    case.server.fail_next(Fault.STALL)
+
+    async with case.model(connections=1) as model, asyncio.timeout(20):
+        under_way = asyncio.ensure_future(heard(model))
+        await case.server.arrived.acquire()
+        hasty = await failed(model, replace(ASK, queue_s=0.01))
+        under_way.cancel()
+        await asyncio.wait([under_way])
+        calls = len(case.server.calls)
+        said, _ = await heard(model, replace(ASK, queue_s=10.0))
+
+    assert isinstance(hasty, ProviderBusy)
+    assert (calls, said) == (1, ANSWER)
 
 
 async def test_closing_ends_an_answer_under_way(case: Case) -> None:

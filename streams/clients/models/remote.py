@@ -1,14 +1,14 @@
 """A model behind a network: what Anthropic, OpenAI and Ollama have in common. Each protocol is a `Wire`."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Protocol
 
 from streams.clients.models.complaints import Complaint, about_key, failure
 from streams.clients.models.keys import Account, Key, Keys
 from streams.clients.models.tokens import CautiousTokenizer, readable
-from streams.errors import PipelineError, ProviderUnavailable
+from streams.errors import PipelineError, ProviderBusy, ProviderUnavailable
 from streams.ports import Ask, Finish, ModelSpec, Piece, Tokenizer
 from streams.settings import RouteSettings
 
@@ -66,10 +66,11 @@ class Remote:
         """Yield pieces as they come, then one `Finish`; cancelling closes the connection.
 
         Raises:
+            ProviderBusy: no turn came within `queue_s` of the ask.
             ProviderUnavailable: it did not answer, not in time, not to the end, or is over its limit.
             ProviderRefused: it will not answer this.
         """
-        async with self._turns:
+        async with self._turn(ask):
             tried: set[Key] = set()
             while True:
                 if self._closed:
@@ -89,6 +90,18 @@ class Remote:
                 tried.add(key)
                 if begun or about_key(complaint) is None or len(tried) == len(self._keys.all()):
                     raise error  # outside of `except`: the exception of a library may hold the key
+
+    @asynccontextmanager
+    async def _turn(self, ask: Ask) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(ask.queue_s):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise ProviderBusy(f"{self.spec.name} has {self._settings.connections} calls under way") from None
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     async def _answer(self, ask: Ask, key: Key) -> Events:
         """Yield one call's events, none later than the settings allow. Raises Said."""

@@ -17,6 +17,7 @@ from streams.errors import (
     ContextOverflow,
     DeadlineExceeded,
     NoProviderLeft,
+    ProviderBusy,
     ProviderRefused,
     ProviderUnavailable,
 )
@@ -175,6 +176,19 @@ async def test_when_a_model_fails_the_next_one_answers_in_a_new_epoch(
     assert [(event.epoch, event.type.value) for event in asking.events] == [
         (0, "stream_start"), (0, "token"), (1, "stream_start"), (1, "token"), (1, "stream_complete"),
     ]  # fmt: skip
+
+
+async def test_a_model_that_has_no_turn_is_passed_by_and_not_blamed(asking: Put, clock: FixedClock) -> None:
+    busy = ScriptedModel("first", ProviderBusy("64 calls under way"), clock=clock)
+    other = ScriptedModel("second", "Mary.", STOP, clock=clock)
+
+    answer = await asking.answer(busy, other, settings=replace(SETTINGS, tries=3))
+
+    assert (answer.decision.model, answer.decision.rejected) == ("second", {"first": "provider_busy"})
+    assert [outcome.dependency for outcome in asking.outcomes] == ["second"]
+    assert [ask.queue_s for ask in busy.asked] == [SETTINGS.queue_s], "asked once"
+    (last,) = other.asked
+    assert (last.queue_s or 0.0) > 1.0, "who is asked last is waited for"
 
 
 async def test_only_a_transient_failure_counts_against_the_circuit(asking: Put, clock: FixedClock) -> None:
