@@ -78,6 +78,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         await super().on_start()
         self._note_signs_of_life(self._ensure_consumer()._coordinator)  # noqa: SLF001 - no public way
         self._minding = self.parent_loop.create_task(self._mind(self._ensure_consumer()), name="mind the consumer")
+        self._minding.add_done_callback(self._minded)
 
     async def on_thread_stop(self) -> None:
         """Disconnect."""
@@ -112,6 +113,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                     continue
                 self.engine.fail(ConsumerLost(f"the consumer gave up: {error!r}"))
                 return
+
+    def _minded(self, minding: asyncio.Task[None]) -> None:
+        """Stop the worker when nobody minds its consumer any more."""
+        if not minding.cancelled() and (error := minding.exception()) is not None:
+            self.engine.fail(ConsumerLost(f"the consumer cannot be minded: {error!r}"))
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - Faust's signature
         try:

@@ -162,9 +162,11 @@ class LibrdkafkaProducer:
 
     def _tick(self, *, rearm: bool = True) -> None:
         self._timer = None
-        self._producer.poll(0)
-        while self._waiting and self._takes(self._waiting[0]):
-            self._waiting.popleft()
-        outstanding = self._waiting or len(self._producer)
-        if rearm and outstanding and not self._armed:  # a delivery report may have produced, and armed, just now
-            self._arm()
+        try:
+            self._producer.poll(0)
+            while self._waiting and self._takes(self._waiting[0]):
+                self._waiting.popleft()
+        finally:  # whatever a delivery report has raised: the others are still to come
+            outstanding = self._waiting or len(self._producer)
+            if rearm and outstanding and not self._armed:  # a delivery report may have produced, and armed, just now
+                self._arm()

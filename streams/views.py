@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from schemas.codec import RecordUndecodable, SchemaUnknown, Serde
 from streams.connection import use_safe_connections
 from streams.counted import goes_back
+from streams.endless import Endless
 from streams.errors import BrokerUnreachable
 from streams.settings import KafkaSettings
 from streams.topic import Topic
@@ -41,7 +42,7 @@ class View(Mapping[str, V]):
         self._prefix = prefix.encode()
         self._values: dict[str, V] = {}
         self._consumer: aiokafka.AIOKafkaConsumer | None = None
-        self._follower: asyncio.Task[None] | None = None
+        self._follower = Endless(self._follow, name=f"view {topic.name}")
 
     def __getitem__(self, key: str) -> V:
         """Return the newest value of `key`."""
@@ -69,14 +70,11 @@ class View(Mapping[str, V]):
         except (KafkaError, TimeoutError) as error:
             await self.close()
             raise BrokerUnreachable(f"topic {self._topic.name} cannot be read from {self._kafka.bootstrap}") from error
-        self._follower = asyncio.create_task(self._follow(), name=f"view {self._topic.name}")
+        self._follower.start()
 
     async def close(self) -> None:
         """Stop following."""
-        if self._follower is not None:
-            self._follower.cancel()
-            await asyncio.gather(self._follower, return_exceptions=True)
-            self._follower = None
+        await self._follower.close()
         if self._consumer is not None:
             await self._consumer.stop()
             self._consumer = None

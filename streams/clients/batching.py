@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
+from streams.endless import Endless
 from streams.errors import PipelineError, ProviderUnavailable
 from streams.ports import Vector
 from streams.settings import EmbedSettings
@@ -58,21 +59,19 @@ class BatchedEncoder:
         self._under_way: dict[bytes, asyncio.Future[Vector]] = {}
         self._remembered: OrderedDict[bytes, Vector] = OrderedDict()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="embed")
-        self._pump: asyncio.Task[None] | None = None
+        self._pump = Endless(self._work, name="embed-batches")
         self._closed = False
 
     async def start(self) -> None:
         """Load the model before the first text comes. Raises ModelMissing."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._forward.load)
         self.dimension = self._forward.dimension  # of some models only known now
-        self._pump = self._pump or asyncio.create_task(self._work(), name="embed-batches")
+        self._pump.start()
 
     async def close(self) -> None:
         """Stop; texts still waiting get `ProviderUnavailable`."""
         self._closed = True
-        if self._pump is not None:
-            self._pump.cancel()
-            await asyncio.wait([self._pump])
+        await self._pump.close()
         for waiting in self._under_way.values():
             if not waiting.done():
                 waiting.set_exception(ProviderUnavailable("the embedding model was shut down"))
@@ -85,11 +84,12 @@ class BatchedEncoder:
 
         Raises:
             ProviderUnavailable: the model failed, or was shut down.
+            ProviderRefused: it will never take one of these texts.
             ModelMissing: it was never there.
         """
         if self._closed:
             raise ProviderUnavailable("the embedding model was shut down")
-        if self._pump is None:
+        if not self._pump.begun:
             await self.start()
         vectors = [await self._vector(text) for text in texts]
         waiting = [vector for vector in vectors if isinstance(vector, asyncio.Future)]
@@ -121,15 +121,33 @@ class BatchedEncoder:
             batch = await self._next_batch(overlapping=overlapping)
             overlapping = len(batch) > 1 or not self._jobs.empty()
             try:
-                vectors = await self._computed([job.text for job in batch])
-            except PipelineError as error:
-                self._fail(batch, error)
-            else:
-                self._deliver(batch, vectors)
+                await self._settle(batch)
+            finally:
+                self._fail(
+                    batch, ProviderUnavailable(f"{self.model} was left before it had answered")
+                )  # who still waits
 
-    async def _computed(self, texts: Sequence[str]) -> Sequence[Vector]:
+    async def _settle(self, batch: Sequence[_Job]) -> None:
+        """Give every text its vector or its error. A batch that is refused is tried in halves: one text spoils no other."""
+        computing = asyncio.get_running_loop().run_in_executor(self._thread, self._vectors, [job.text for job in batch])
         try:
-            vectors = await asyncio.get_running_loop().run_in_executor(self._thread, self._forward.vectors, texts)
+            await asyncio.wait([computing])  # raises nothing: whatever a model raises is for those who asked
+        finally:
+            computing.cancel()
+        error = computing.exception()
+        if error is None:
+            self._deliver(batch, computing.result())
+        elif len(batch) == 1 or (isinstance(error, PipelineError) and error.retryable):
+            self._fail(batch, error)
+        else:
+            middle = len(batch) // 2
+            await self._settle(batch[:middle])
+            await self._settle(batch[middle:])
+
+    def _vectors(self, texts: Sequence[str]) -> Sequence[Vector]:
+        """Ask the model, on its thread."""
+        try:
+            vectors = self._forward.vectors(texts)
         except (RuntimeError, ValueError, MemoryError, OSError) as error:
             raise ProviderUnavailable(f"{self.model} failed on a batch of {len(texts)} texts") from error
         if len(vectors) != len(texts):
@@ -159,10 +177,10 @@ class BatchedEncoder:
         while len(self._remembered) > self._settings.cache_size:
             self._remembered.popitem(last=False)
 
-    def _fail(self, batch: Sequence[_Job], error: PipelineError) -> None:
+    def _fail(self, batch: Sequence[_Job], error: BaseException) -> None:
         for job in batch:
-            self._under_way.pop(job.digest, None)
             if not job.vector.done():
+                self._under_way.pop(job.digest, None)
                 job.vector.set_exception(error)
 
 

@@ -66,6 +66,8 @@ class DataForgeHttp:
             return (await self._sent("GET", path, None)).status < HTTPStatus.INTERNAL_SERVER_ERROR
         except DataForgeUnavailable:
             return False
+        except DataForgeRefused:  # of endless length, but an answer
+            return True
 
     def judged(self, path: str, status: int, quoted: str) -> PipelineError | None:
         """Return what a status within an answer means, None for success."""

@@ -5,7 +5,9 @@ import logging
 from urllib.parse import quote
 
 from streams.clients.dataforge_http import DataForgeHttp
+from streams.clients.json_http import check_address
 from streams.clients.pack_reading import pack_of
+from streams.endless import Endless
 from streams.packs import Pack
 from streams.settings import DataForgeSettings
 
@@ -15,14 +17,19 @@ PACKS = "/df/rag/context-pack/"
 
 
 class DataForgePacks:
-    """A `PackSource`. Between requests its health is looked at, so that no request has to find out that it is down."""
+    """A `PackSource`. Between requests its health is looked at, so that no request has to find out that it is down.
+
+    Raises:
+        SettingsInvalid: an address is none.
+    """
 
     def __init__(self, settings: DataForgeSettings) -> None:
+        check_address("FORGESTREAM_DATAFORGE_HEALTH_PATH", settings.health_path)
         self._http = DataForgeHttp(settings)
         self._health_path = settings.health_path
         self._health_s = settings.health_s
         self._well = True
-        self._looking: asyncio.Task[None] | None = None
+        self._looking = Endless(self._look, name="health of DataForge")
 
     @property
     def well(self) -> bool:
@@ -32,14 +39,11 @@ class DataForgePacks:
     async def start(self) -> None:
         """Begin to look at its health; DataForge being down stops no worker."""
         if self._health_s > 0:
-            self._looking = asyncio.create_task(self._look(), name="health of DataForge")
+            self._looking.start()
 
     async def close(self) -> None:
         """Close the pooled connections."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
-            self._looking = None
+        await self._looking.close()
         await self._http.close()
 
     async def fetch(self, pack_id: str) -> Pack:

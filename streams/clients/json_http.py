@@ -58,6 +58,7 @@ class JsonHttp:
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise SettingsInvalid([f"{system.setting} must start with http:// or https://, not {url!r}"])
+        check_address(system.setting, url)
         self._system = system
         self._timeout_s = timeout_s
         self._turns = asyncio.Semaphore(parallel)  # waiting for a connection is not the other's slowness
@@ -129,3 +130,11 @@ class JsonHttp:
             return self._system.unavailable(message, retry_after_s=wished_s)
         context = {"answer": quoted, "status": str(status)}
         return self._system.refused(f"{name} rejected {path} with {status}", context=context)
+
+
+def check_address(setting: str, address: str) -> None:
+    """Look whether an address or a path can be asked for. Raises SettingsInvalid."""
+    try:
+        httpx.URL(address)
+    except httpx.InvalidURL as error:
+        raise SettingsInvalid([f"{setting} is no address: {error}"]) from error

@@ -13,6 +13,7 @@ import httpx
 from schemas.records import Origin
 from streams.clients.bounded import bounded
 from streams.clients.cache import LruCache
+from streams.clients.json_http import check_address
 from streams.clients.single_flight import SingleFlight
 from streams.errors import ProfileUnavailable, SettingsInvalid
 from streams.settings import ProfileSettings
@@ -113,4 +114,5 @@ def _placeholders(url: str) -> frozenset[str]:
         raise SettingsInvalid([f"{name} must start with http:// or https://, not {url!r}"])
     if not named or not named <= set(PLACEHOLDERS):
         raise SettingsInvalid([f"{name} must name one or more of {', '.join(f'{{{each}}}' for each in PLACEHOLDERS)}"])
+    check_address(name, url.format(**dict.fromkeys(named, "x")))
     return named

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from streams.clients.batching import WAITING_BATCHES, BatchedEncoder
-from streams.errors import PipelineError, ProviderUnavailable
+from streams.errors import PipelineError, ProviderRefused, ProviderUnavailable
 from streams.ports import Vector
 from streams.settings import EmbedSettings
 
 
 class GatedModel:
-    """Its vectors are the lengths of the texts; it works while its gate is open, and fails on `bad`."""
+    """Its vectors are the lengths of the texts; it works while its gate is open, and fails on some words."""
 
     name = "gated"
     dimension = 1
@@ -38,7 +38,23 @@ class GatedModel:
             raise RuntimeError("out of memory")
         if "short" in texts:
             return []
+        if "refused" in texts:
+            raise ProviderRefused("there is a word in it that is not taken")
+        if "bug" in texts:
+            raise IndexError("index out of range in self")
+        if "odd" in texts:
+            return Odd(texts)  # type: ignore[return-value]
         return [(float(len(text)),) for text in texts]
+
+
+class Odd:
+    """Has a length and nothing else."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+
+    def __len__(self) -> int:
+        return len(self._texts)
 
 
 @pytest.fixture
@@ -140,6 +156,27 @@ async def test_a_failure_reaches_every_caller_and_nobody_after(encoder: BatchedE
 async def test_a_model_that_returns_too_few_vectors_is_a_failure(encoder: BatchedEncoder) -> None:
     with pytest.raises(ProviderUnavailable, match="0 vectors for 1 texts"):
         await encoder.encode(["short"])
+
+
+@pytest.mark.parametrize(("word", "error"), [("refused", ProviderRefused), ("bug", IndexError)])
+async def test_one_text_that_is_not_taken_spoils_no_other(
+    encoder: BatchedEncoder, model: GatedModel, word: str, error: type[Exception]
+) -> None:
+    texts = ["a", "bb", word, "dddd", word + "s"]
+
+    async with asyncio.timeout(10):
+        outcomes = await asyncio.gather(*(encoder.encode([text]) for text in texts), return_exceptions=True)
+
+    assert outcomes[:2] + outcomes[3:] == [[(1.0,)], [(2.0,)], [(4.0,)], [(len(word) + 1,)]]
+    assert type(outcomes[2]) is error
+    assert await encoder.encode(["next"]) == [(4.0,)]
+    assert len(model.batches) <= 2 * len(texts)
+
+
+async def test_nobody_waits_for_a_batch_that_was_left(encoder: BatchedEncoder) -> None:
+    async with asyncio.timeout(10):
+        with pytest.raises(ProviderUnavailable, match="was left"):
+            await encoder.encode(["odd"])
 
 
 async def test_waiting_texts_are_bounded(encoder: BatchedEncoder, model: GatedModel) -> None:

@@ -1,5 +1,6 @@
 """Embeddings from a server that speaks OpenAI's API, on loopback."""
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -38,6 +39,7 @@ class Server:
         self.url = ""
         self.asked: list[Body] = []
         self.status = 200
+        self.refuses: str | None = None
         self.reply: Callable[[Body], Body] = vectors
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -47,6 +49,8 @@ class Server:
             return web.json_response({"error": {"message": f"wrong key {KEY}", "code": "invalid_api_key"}}, status=401)
         if len(self.asked) == 1:
             return web.json_response(vectors(body))
+        if self.refuses in body["input"]:
+            return web.json_response({"error": {"message": "no", "type": "invalid_request_error"}}, status=400)
         return web.json_response(self.reply(body), status=self.status)
 
 
@@ -102,6 +106,19 @@ async def test_what_is_no_vector_is_an_error_of_the_taxonomy(
 
     server.status, server.reply = 200, vectors
     assert len(await bge.encode(["one"])) == 1
+    await bge.close()
+
+
+async def test_a_text_the_server_refuses_spoils_no_other(server: Server) -> None:
+    """They were asked for together, by different requests."""
+    bge = encoder(server)
+    await bge.start()
+    server.refuses = "seven"
+
+    found = await asyncio.gather(*(bge.encode([text]) for text in ("one", "seven", "two")), return_exceptions=True)
+
+    assert [type(each) for each in found] == [list, ProviderRefused, list]
+    assert server.asked[1]["input"] == ["one", "seven", "two"]
     await bge.close()
 
 

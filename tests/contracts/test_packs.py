@@ -9,7 +9,14 @@ import pytest
 from schemas.records import Invalidation
 from streams.clients.cache_redis import RedisCache
 from streams.clients.dataforge_packs import DataForgePacks
-from streams.errors import DataForgeRefused, DataForgeUnavailable, PackInvalid, PackNotFound, PipelineError
+from streams.errors import (
+    DataForgeRefused,
+    DataForgeUnavailable,
+    PackInvalid,
+    PackNotFound,
+    PipelineError,
+    SettingsInvalid,
+)
 from streams.packs import Library
 from streams.settings import DataForgeSettings
 from tests.clock import FixedClock
@@ -105,6 +112,32 @@ async def test_its_health_is_looked_at_between_requests(server: LoopbackDataForg
     await until(well=True)
     await client.close()
     assert server.arrived[HEALTH] >= 2
+
+
+async def test_an_endless_word_about_its_health_is_an_answer_and_it_is_asked_again(server: LoopbackDataForge) -> None:
+    client = DataForgePacks(settings(server, health_s=0.01))
+    server.fault = Fault.HUGE
+    await client.start()
+
+    async with asyncio.timeout(10):
+        while server.arrived[HEALTH] < 3:  # noqa: ASYNC110 - nobody tells but the server itself
+            await asyncio.sleep(0.005)
+
+    assert client.well
+    await client.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "named"),
+    [
+        ("http://host:port", "/health", "FORGESTREAM_DATAFORGE_URL"),
+        ("http://host", "//host:port/health", "FORGESTREAM_DATAFORGE_HEALTH_PATH"),
+        ("http://host", "/health\n", "FORGESTREAM_DATAFORGE_HEALTH_PATH"),
+    ],
+)
+def test_an_address_nobody_could_be_asked_at_is_refused_at_start(url: str, path: str, named: str) -> None:
+    with pytest.raises(SettingsInvalid, match=named):
+        DataForgePacks(DataForgeSettings(url=url, health_path=path))
 
 
 async def test_a_changed_pack_is_never_served_after_its_invalidation_by_any_of_three_replicas(

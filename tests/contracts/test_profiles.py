@@ -102,7 +102,10 @@ async def test_silence_ends_with_the_timeout(service: Service) -> None:
     await client.close()
 
 
-@pytest.mark.parametrize("url", ["host/{session_id}", "http://host/", "http://host/{who}", "http://host/{session_id"])
+@pytest.mark.parametrize(
+    "url",
+    ["host/{session_id}", "http://host/", "http://host/{who}", "http://host/{session_id", "http://host:port/{user_id}"],
+)
 def test_an_address_that_asks_for_nobody_is_refused_at_start(url: str) -> None:
     with pytest.raises(SettingsInvalid, match="FORGESTREAM_PROFILE_URL"):
         HttpProfiles(ProfileSettings(url=url))

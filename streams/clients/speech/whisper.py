@@ -20,6 +20,7 @@ from faster_whisper.transcribe import Segment as WhisperSegment
 from faster_whisper.vad import VadOptions, get_speech_timestamps
 
 from schemas.records import Word
+from streams.endless import Endless
 from streams.errors import AudioInvalid, ModelMissing, SpeechUnavailable
 from streams.settings import TranscribeSettings
 from streams.speech import RATE_HZ, Heard, Segment
@@ -50,7 +51,7 @@ class Whisper:
         self._models: OrderedDict[Path, WhisperModel] = OrderedDict()
         self._used: dict[Path, float] = {}
         self._loading = asyncio.Lock()
-        self._keeper: asyncio.Task[None] | None = None
+        self._keeper = Endless(self._unload_idle, name="whisper-idle")
         self._closed = False
 
     async def start(self) -> None:
@@ -59,14 +60,12 @@ class Whisper:
         paths = [english_model(settings)] + ([Path(settings.multilingual_model)] if settings.multilingual_model else [])
         for path in paths[: settings.models_kept]:
             await self._model(path)
-        self._keeper = self._keeper or asyncio.create_task(self._unload_idle(), name="whisper-idle")
+        self._keeper.start()
 
     async def close(self) -> None:
         """Give the memory back once what is under way has ended."""
         self._closed = True
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.wait([self._keeper])
+        await self._keeper.close()
         await asyncio.to_thread(partial(self._threads.shutdown, cancel_futures=True))
         self._models.clear()
 
