@@ -81,7 +81,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call of the source. `own` is False for who joined the call of another request."""
+    """One call of the source. `own` is True for the one of all who waited for it that speaks of it."""
 
     pack: Pack | None
     error: PipelineError | None
@@ -161,10 +161,14 @@ class Library:
     async def call(self, pack_id: str) -> Call:
         """Ask the source, together with all who ask for the same pack at this moment, and keep what it says."""
         basis = self._basis(pack_id)  # part of the flight's name: who knows of a change does not join an older call
-        call, joined = await self._flights.run(f"{pack_id} {basis}", lambda: self._called(pack_id, basis))
+        call, joined = await self._flights.run(_flight(pack_id, basis), lambda: self._called(pack_id, basis))
         self.counts.calls += not joined
         self.counts.joined += joined
         return call if not joined else _joined(call)
+
+    def asks(self, pack_id: str) -> bool:
+        """Tell whether anybody waits for the source to give this pack."""
+        return _flight(pack_id, self._basis(pack_id)) in self._flights
 
     async def keep_warm(self) -> None:
         """Fetch the packs in demand again when they were changed, and before they are too old; never returns."""
@@ -239,6 +243,10 @@ def _joined(call: Call) -> Call:
 
 def _idle_s(demand: _Demand, now: datetime) -> float:
     return (now - demand.asked_at).total_seconds()
+
+
+def _flight(pack_id: str, basis: str) -> str:
+    return f"{pack_id} {basis}"
 
 
 def _key(pack_id: str, basis: str) -> str:

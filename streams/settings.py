@@ -275,7 +275,12 @@ class SynthesizeSettings:
         "Engines, first choice first, comma separated; those not installed are left out, text is last",
     )
     voice: str = setting("", "Voice file for piper, or name for espeak-ng; empty uses the installed one")
-    timeout_s: float = setting(5.0, "Longest wait for one sentence of one engine", unit="s", least=0.1)
+    timeout_s: float = setting(
+        5.0,
+        "Longest wait for one sentence of one engine, for its turn and for a start of the engine too; then the next one speaks",
+        unit="s",
+        least=0.1,
+    )
     cache_mb: float = setting(16.0, "Spoken phrases remembered", unit="MiB", least=0)
     cached_chars: int = setting(80, "Longest phrase that is remembered", unit="characters", least=0)
     max_chars: int = setting(

@@ -84,7 +84,7 @@ class SpeechEngine(Protocol):
     name: str
 
     async def speak(self, text: str, *, voice: str | None = None) -> Spoken:
-        """Return the text spoken. Cancelling stops the engine.
+        """Return the text spoken. Who is cancelled leaves; what an engine has begun it may speak to its end, for nobody.
 
         Raises:
             SpeechUnavailable: try again or elsewhere.

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from agents.retrieve import rules
 from schemas.records import Origin, Outcome
@@ -54,22 +55,18 @@ class PackLadder:
         pauses = rules.pauses_s(self._settings) if again else iter(())
         error: PipelineError | None = None
         while self._may_ask(library, origin):
-            left_s = rules.patience_s(origin, self._clock.now(), self._settings)
+            asked = self._clock.now()
+            left_s = rules.patience_s(origin, asked, self._settings)
             try:
                 async with asyncio.timeout(left_s):
                     call = await library.call(pack_id)
-            except TimeoutError:  # the request has no more time: that says nothing of DataForge
-                return DataForgeUnavailable(f"DataForge did not answer within {left_s:.1f} s")
+            except TimeoutError:
+                error = DataForgeUnavailable(f"DataForge did not answer within {left_s:.1f} s")
+                if left_s >= rules.SILENCE_S and not library.asks(pack_id):  # the last to give a call up reports it
+                    report(self._outcome(asked, self._clock.now(), origin, error))
+                return error
             if call.own:
-                report(
-                    outcome(
-                        DATAFORGE_PACKS,
-                        started=call.started,
-                        ended=call.ended,
-                        request_id=origin.request_id,
-                        error=call.error,
-                    )
-                )
+                report(self._outcome(call.started, call.ended, origin, call.error))
             if call.pack is not None:
                 return call.pack
             error = call.error
@@ -81,6 +78,9 @@ class PackLadder:
                 break
             await asyncio.sleep(pause_s)
         return error
+
+    def _outcome(self, started: datetime, ended: datetime, origin: Origin, error: PipelineError | None) -> Outcome:
+        return outcome(DATAFORGE_PACKS, started=started, ended=ended, request_id=origin.request_id, error=error)
 
     def _may_ask(self, library: Library, origin: Origin) -> bool:
         return library.well and self._gate.lets_through(DATAFORGE_PACKS, self._clock.now(), request_key(origin))

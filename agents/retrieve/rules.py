@@ -30,6 +30,7 @@ PROFILE_UNAVAILABLE = "profile_unavailable"
 
 RELEVANT, PRIMARY, INJECTION = "relevant", "primary", "injection_suspected"
 
+SILENCE_S = 1.0  # who has not answered for so long is unwell; less says only that somebody was in a hurry
 LEXICAL_LIFT = 0.3
 NEAR_DUPLICATE = 0.85  # Jaccard of content words from which two passages say the same
 

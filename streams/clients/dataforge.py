@@ -15,6 +15,7 @@ log = logging.getLogger("forgestream.dataforge")
 
 MEBIBYTE = 1024 * 1024
 NO_LISTS = frozenset(str(int(status)) for status in (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.UNSUPPORTED_MEDIA_TYPE))
+TAKEN = frozenset({HTTPStatus.CREATED, HTTPStatus.CONFLICT})
 Fate = PipelineError | None
 
 
@@ -66,7 +67,7 @@ class DataForge:
         if len(bodies) == 1:
             return [await self._say_one(part, bodies[0])]
         try:
-            answer = await self._http.post(part.path, bodies)
+            _, answer = await self._http.post(part.path, bodies)
         except DataForgeUnavailable as error:
             return [error] * len(bodies)
         except DataForgeRefused as error:
@@ -78,12 +79,11 @@ class DataForge:
 
     async def _say_one(self, part: Part, body: Body) -> Fate:
         try:
-            answer = await self._http.post(part.path, body)
+            status, said = await self._http.post(part.path, body)
         except (DataForgeUnavailable, DataForgeRefused) as error:
             return error
-        ours = body[part.id_field]
-        if isinstance(answer, dict) and answer.get(part.id_field, ours) != ours:
-            return DataForgeUnavailable(f"DataForge answered {part.path} for another record")
+        if not acknowledged(part, body, status, said):
+            return DataForgeUnavailable(f"the answer of DataForge to {part.path} does not say that it has the record")
         return None
 
     def _each(self, part: Part, bodies: Sequence[Body], answer: object) -> Sequence[Fate]:
@@ -98,3 +98,14 @@ class DataForge:
         if item is None or not isinstance(status, int):
             return DataForgeUnavailable(f"the answer of DataForge to {part.path} does not name every record")
         return self._http.judged(part.path, status, str(item.get("detail", "")))
+
+
+def acknowledged(part: Part, body: Body, status: int, said: object) -> bool:
+    """Tell whether DataForge says that it has a record.
+
+    The contract promises a status for that and no words: it is enough unless they contradict it. Any other success has to name the record.
+    """
+    ours = body[part.id_field]
+    if status in TAKEN:
+        return said is None or (isinstance(said, dict) and said.get(part.id_field, ours) == ours)
+    return isinstance(said, dict) and said.get(part.id_field) == ours

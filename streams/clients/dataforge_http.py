@@ -51,14 +51,15 @@ class DataForgeHttp:
             raise DataForgeUnavailable(f"the answer of DataForge to {path} is empty")
         return said
 
-    async def post(self, path: str, body: Json) -> Json:
-        """Send a body; a conflict means that it was sent before.
+    async def post(self, path: str, body: Json) -> tuple[int, Json]:
+        """Send a body; return the status and what is said. A conflict means that it was sent before.
 
         Raises:
             DataForgeUnavailable: it did not answer, not in time, not in its own language, or does not take our key; try later.
             DataForgeRefused: it will never take this.
         """
-        return self._http.said(path, await self._negotiated("POST", path, body))
+        answer = await self._negotiated("POST", path, body)
+        return answer.status, self._http.said(path, answer)
 
     async def alive(self, path: str) -> bool:
         """Tell whether anybody who is well answers there."""

@@ -20,13 +20,13 @@ END_S = 2.0
 class Program:
     """Is asked one thing after the other.
 
-    A caller that goes away does not stop what is under way; its answer is read and thrown away before the next one. What takes
-    longer than `timeout_s` ends the process.
+    A caller that goes away while it waits for its turn is not asked for. Later it does not stop what is under way: the answer is read
+    and thrown away before the next one, and a process that is starting goes on. What takes longer than `timeout_s` ends the process.
 
     Args:
         name: for messages.
         module: the program and its arguments; it calls `streams.clients.serving.serve`.
-        timeout_s: longest wait for an answer.
+        timeout_s: longest answer; neither the turn nor the start of the process is part of it.
         unavailable: raised when there is none.
     """
 
@@ -37,7 +37,7 @@ class Program:
         self._unavailable = unavailable
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
-        self._under_way: set[asyncio.Task[bytes]] = set()
+        self._under_way: asyncio.Task[bytes] | None = None  # has the turn
         self._closed = False
 
     async def start(self) -> None:
@@ -48,44 +48,41 @@ class Program:
     async def close(self) -> None:
         """End the process."""
         self._closed = True
-        for task in self._under_way:
-            task.cancel()
-        if self._under_way:
-            await asyncio.wait(self._under_way)
+        if self._under_way is not None:
+            self._under_way.cancel()
+            await asyncio.wait([self._under_way])
         await self._end()
 
     async def ask(self, request: Mapping[str, str | None]) -> bytes:
         """Return the answer. Raises `unavailable`, ProviderRefused."""
-        if self._closed:
-            raise self._unavailable(f"{self.name} was shut down")
-        task = asyncio.get_running_loop().create_task(self._asked(request), name=f"ask-{self.name}")
-        self._under_way.add(task)
-        task.add_done_callback(self._forget)
+        await self._turn.acquire()
+        task = self._under_way = asyncio.get_running_loop().create_task(self._asked(request), name=f"ask-{self.name}")
+        task.add_done_callback(self._over)
         return await asyncio.shield(task)
 
-    def _forget(self, task: "asyncio.Task[bytes]") -> None:
-        self._under_way.discard(task)
+    def _over(self, task: "asyncio.Task[bytes]") -> None:
+        self._under_way = None
+        self._turn.release()
         if not task.cancelled():
             task.exception()  # nobody may be left to take it
 
     async def _asked(self, request: Mapping[str, str | None]) -> bytes:
-        async with self._turn:
-            process = await self._started()
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    assert process.stdin is not None  # noqa: S101 - it was started with a pipe
-                    process.stdin.write(json.dumps(request).encode() + b"\n")
-                    await process.stdin.drain()
-                    return await self._answer(process)
-            except TimeoutError as error:  # an OSError too, so it stands first
-                await self._end()
-                raise self._unavailable(f"{self.name} did not answer within {self._timeout_s:g} s") from error
-            except (OSError, asyncio.IncompleteReadError) as error:
-                await self._end()
-                raise self._unavailable(f"{self.name} has ended") from error
-            except asyncio.CancelledError:
-                await self._end()
-                raise
+        process = await self._started()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                assert process.stdin is not None  # noqa: S101 - it was started with a pipe
+                process.stdin.write(json.dumps(request).encode() + b"\n")
+                await process.stdin.drain()
+                return await self._answer(process)
+        except TimeoutError as error:  # an OSError too, so it stands first
+            await self._end()
+            raise self._unavailable(f"{self.name} did not answer within {self._timeout_s:g} s") from error
+        except (OSError, asyncio.IncompleteReadError) as error:
+            await self._end()
+            raise self._unavailable(f"{self.name} has ended") from error
+        except asyncio.CancelledError:
+            await self._end()
+            raise
 
     async def _answer(self, process: asyncio.subprocess.Process) -> bytes:
         assert process.stdout is not None  # noqa: S101 - it was started with a pipe

@@ -21,22 +21,26 @@ class SingleFlight(Generic[T]):
         """Return how much is under way."""
         return len(self._flights)
 
+    def __contains__(self, key: str) -> bool:
+        """Tell whether the work of the key is under way."""
+        return key in self._flights
+
     async def run(self, key: str, work: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
-        """Return what the work of the key returns, and whether somebody else had begun it. Raises what it raises."""
-        joined = key in self._flights
-        if not joined:
+        """Return what the work of the key returns, and whether somebody who waited for longer is told it too. Raises what it raises."""
+        if key not in self._flights:
             self._flights[key] = (asyncio.ensure_future(_made(work)), [])
             self._flights[key][0].add_done_callback(lambda _: self._flights.pop(key, None))
         task, waiting = self._flights[key]
         me = object()
         waiting.append(me)
         try:
-            return await asyncio.shield(task), joined
+            return await asyncio.shield(task), waiting[0] is not me
         finally:
-            waiting.remove(me)
-            if not waiting and not task.done():
-                self._flights.pop(key, None)  # who comes now begins anew
-                task.cancel()
+            if not task.done():
+                waiting.remove(me)
+                if not waiting:
+                    self._flights.pop(key, None)  # who comes now begins anew
+                    task.cancel()
 
 
 async def _made(work: Callable[[], Awaitable[T]]) -> T:

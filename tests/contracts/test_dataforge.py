@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from schemas.records import Feedback, Origin, Rating, RouteDecision, Score, ScoreStatus, Strategy
-from streams.clients.dataforge import DataForge
+from streams.clients.dataforge import DataForge, acknowledged
+from streams.clients.dataforge_feedback import PARTS
 from streams.clients.retry_after import retry_after_s
 from streams.errors import DataForgeRefused, DataForgeUnavailable, PipelineError, SettingsInvalid
 from streams.settings import DataForgeSettings
@@ -182,8 +183,12 @@ async def test_connections_are_used_again(server: LoopbackDataForge, client: Dat
 
 
 @pytest.mark.parametrize(
-    "fault", [Fault.SERVER_ERROR, Fault.TOO_MANY, Fault.MALFORMED, Fault.CLOSED, Fault.HALF, Fault.FORBIDDEN]
-)
+    "fault",
+    [
+        Fault.SERVER_ERROR, Fault.TOO_MANY, Fault.MALFORMED, Fault.MISSING_FIELDS, Fault.MISSHAPEN, Fault.CLOSED, Fault.HALF,
+        Fault.FORBIDDEN,
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("before", [0, 1, 2])
 async def test_what_may_pass_is_worth_another_try(
     server: LoopbackDataForge, client: DataForge, fault: Fault, before: int
@@ -222,6 +227,21 @@ async def test_a_conflict_means_delivered_before(server: LoopbackDataForge, clie
     server.fail_next(*[Fault.CONFLICT] * 3)
 
     assert await said(client) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "delivered"),
+    [
+        (201, None, True), (201, {}, True), (201, {"outcome_id": "f1", "rank": 3}, True), (409, None, True),
+        (200, {"outcome_id": "f1"}, True), (201, {"outcome_id": "f2"}, False), (201, [], False), (201, 7, False),
+        (200, None, False), (200, {}, False), (200, [], False), (200, {"outcome_id": None}, False), (204, None, False),
+    ],
+)  # fmt: skip
+def test_a_record_is_delivered_when_the_answer_says_so(status: int, said: object, delivered: bool) -> None:
+    """201 and 409 say it by themselves, as the contract has it; every other success by naming the record."""
+    (outcome,) = [part for part in PARTS if part.id_field == "outcome_id"]
+
+    assert acknowledged(outcome, {"outcome_id": "f1"}, status, said) is delivered
 
 
 async def test_the_wish_of_a_busy_server_is_passed_on(server: LoopbackDataForge, client: DataForge) -> None:

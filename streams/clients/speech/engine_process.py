@@ -1,5 +1,6 @@
 """A speech engine that is a program."""
 
+import asyncio
 import logging
 import struct
 from collections.abc import Callable, Mapping, Sequence
@@ -18,10 +19,14 @@ Speak = Callable[[str, str | None], tuple[int, bytes]]
 
 
 class EngineProcess:
-    """A `SpeechEngine` that is asked one sentence after the other."""
+    """A `SpeechEngine` that is asked one sentence after the other.
+
+    Nobody waits longer than `timeout_s` for a sentence, whatever the time goes into: its turn, a start of the process, its speech.
+    """
 
     def __init__(self, name: str, module: Sequence[str], *, timeout_s: float) -> None:
         self.name = name
+        self._timeout_s = timeout_s
         self._program = Program(name, module, timeout_s=timeout_s, unavailable=SpeechUnavailable)
 
     async def start(self) -> None:
@@ -39,7 +44,11 @@ class EngineProcess:
         """Return the text spoken. Raises SpeechUnavailable, ProviderRefused."""
         if len(text) > LONGEST_TEXT:
             raise ProviderRefused(f"{self.name} is asked for {len(text):,} characters at once")
-        answer = await self._program.ask({"text": text, "voice": voice})
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                answer = await self._program.ask({"text": text, "voice": voice})
+        except TimeoutError as error:
+            raise SpeechUnavailable(f"{self.name} did not answer within {self._timeout_s:g} s") from error
         (rate_hz,) = RATE_HZ.unpack_from(answer)
         return Spoken(pcm=answer[RATE_HZ.size :], sample_rate_hz=rate_hz)
 

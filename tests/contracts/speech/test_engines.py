@@ -1,6 +1,7 @@
 """Speech engines as programs: what they say, how they fail, and that they come back."""
 
 import asyncio
+import contextlib
 import importlib.util
 from collections.abc import AsyncIterator
 
@@ -52,6 +53,43 @@ async def test_an_engine_that_hangs_is_ended() -> None:
     with pytest.raises(SpeechUnavailable, match=r"did not answer within 0\.3 s"):
         await engine.speak("hang")
     await engine.close()
+
+
+async def test_nobody_waits_longer_behind_a_sentence_that_hangs_and_the_engine_comes_back() -> None:
+    """Also when its start takes longer than a sentence may."""
+    engine = EngineProcess("moody", MOODY, timeout_s=0.3)
+    await engine.start()
+    texts = ("hang", "One.", "Two.", "Three.")
+
+    heard = await asyncio.gather(*(engine.speak(text) for text in texts), return_exceptions=True)
+
+    assert {type(one) for one in heard} == {SpeechUnavailable}
+    async with asyncio.timeout(30):
+        while True:
+            with contextlib.suppress(SpeechUnavailable):
+                assert (await engine.speak("Again.")).pcm == b"Again."
+                break
+    await engine.close()
+
+
+async def test_nobody_waits_longer_for_an_engine_that_hangs_while_it_starts() -> None:
+    engine = EngineProcess("moody", (*MOODY, "sleeps"), timeout_s=0.1)
+
+    async with asyncio.timeout(10):
+        for _ in range(2):
+            with pytest.raises(SpeechUnavailable, match=r"did not answer within 0\.1 s"):
+                await engine.speak("Hello.")
+        await engine.close()
+
+
+async def test_who_leaves_while_it_waits_for_its_turn_is_not_spoken_for(engine: EngineProcess) -> None:
+    napping, leaving = asyncio.create_task(engine.speak("nap")), asyncio.create_task(engine.speak("Never mind."))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    await napping
+
+    assert (await engine.speak("how many")).pcm == b"2"
 
 
 async def test_a_refusal_is_not_a_failure_of_the_engine(engine: EngineProcess) -> None:
