@@ -304,6 +304,7 @@ class AnalyseSettings:
     operations: str = setting("language,sentences,tokens,entities", "Operations, in order, comma separated")
     max_chars: int = setting(100_000, "Longest text analysed; the rest is left out", unit="characters", least=1)
     cache_size: int = setting(1_000, "Analyses remembered by content", least=0)
+    cache_mb: float = setting(16.0, "Most MiB of them", unit="MiB", least=0)
     timeout_s: float = setting(
         30.0, "Longest analysis; the program that runs it is then started anew", unit="s", least=0.1
     )

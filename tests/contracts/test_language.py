@@ -1,11 +1,17 @@
 """Language analysis with the real models, on texts of every kind."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from streams.clients.language.analyst import ProgramAnalyst
 from streams.clients.language.identification import identified
 from streams.clients.language.operations import Draft, operation, operations
 from streams.clients.language.readers import Spacy, spacy_folder
@@ -13,6 +19,7 @@ from streams.clients.language.reading import Reading
 from streams.clients.language.registry import OwnedAnalyst, analyst_of
 from streams.errors import SettingsInvalid
 from streams.settings import AnalyseSettings
+from tests.child import REPOSITORY
 from tests.given import an_origin
 
 ALL = AnalyseSettings(operations="language,sentences,tokens,entities,keywords")
@@ -76,13 +83,37 @@ async def test_any_text_is_analysed(analyst: OwnedAnalyst, text: str) -> None:
     assert found.operations == ("language", "sentences", "tokens", "entities", "keywords")
 
 
-@on_one_loop
-async def test_equal_texts_are_analysed_once_for_whoever_asks(analyst: OwnedAnalyst) -> None:
-    first = await analyst.analyse(an_origin("a"), "Whales are large.")
-    second = await analyst.analyse(an_origin("b"), "Whales are large.")
+@pytest.fixture
+async def counting(request: pytest.FixtureRequest) -> AsyncIterator[ProgramAnalyst]:
+    """An analyst that remembers as much as the test says, on a program that counts."""
+    made = ProgramAnalyst(request.param, ["sentences"], module="tests.contracts.counting_program")
+    await made.start()
+    yield made
+    await made.close()
 
-    assert second.origin.request_id == "b"
-    assert second.tokens is first.tokens
+
+@pytest.mark.parametrize("counting", [AnalyseSettings()], indirect=True)
+async def test_equal_texts_are_analysed_once_for_whoever_asks(counting: ProgramAnalyst) -> None:
+    first = await counting.analyse(an_origin("a"), "Whales are large.")
+    second = await counting.analyse(an_origin("b"), "Whales are large.")
+    other = await counting.analyse(an_origin("b"), "Whales are large.", operations=["sentences", "tokens"])
+
+    assert (first.origin.request_id, second.origin.request_id) == ("a", "b")
+    assert second == replace(first, origin=second.origin)
+    assert [found.findings for found in (first, second, other)] == [("1",), ("1",), ("2",)]
+
+
+@pytest.mark.parametrize(
+    "counting",
+    [AnalyseSettings(cache_size=1), AnalyseSettings(cache_mb=4_000 / 2**20), AnalyseSettings(cache_size=0)],
+    ids=["entries", "bytes", "nothing"],
+    indirect=True,
+)
+async def test_what_is_remembered_is_bounded(counting: ProgramAnalyst) -> None:
+    """4,000 bytes hold one of two texts of 3,000."""
+    texts = ["a" * 3_000, "b" * 3_000, "a" * 3_000]
+
+    assert [(await counting.analyse(an_origin(), text)).findings for text in texts] == [("1",), ("2",), ("3",)]
 
 
 def test_others_may_add_an_operation() -> None:
@@ -96,6 +127,52 @@ def test_others_may_add_an_operation() -> None:
     assert "length-of-tests" in operations()
     with pytest.raises(ValueError, match="already"):
         operation("length-of-tests")(length)
+
+
+PACKAGE = """
+import json
+from streams.clients.language.operations import operation
+
+@operation("shouting")
+def shouting(draft):
+    draft.findings.append(json.dumps({"shouting": draft.text.isupper()}))
+"""
+WORKER = """
+import asyncio
+from streams.clients.language.registry import analyst_of
+from streams.settings import AnalyseSettings
+from tests.child import REPOSITORY
+from tests.given import an_origin
+
+async def main():
+    analyst = analyst_of(AnalyseSettings(operations="language,shouting"))
+    await analyst.start()
+    print((await analyst.analyse(an_origin(), "WHALES ARE LARGE.")).findings)
+    await analyst.close()
+
+asyncio.run(main())
+"""
+
+
+def test_an_installed_package_adds_an_operation_to_the_worker_and_to_its_program(tmp_path: Path) -> None:
+    """As documented: by an entry point, and the setting that names the operation."""
+    about = tmp_path / "shouting-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: shouting\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[forgestream.operations]\nshouting = shouting\n")
+    (tmp_path / "shouting.py").write_text(PACKAGE)
+
+    ran = subprocess.run(
+        [sys.executable, "-c", WORKER],
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (ran.returncode, ran.stdout.strip()) == (0, """('{"shouting": true}',)"""), ran.stderr
 
 
 def test_an_operation_nobody_knows_is_a_problem_of_the_settings() -> None:
