@@ -12,7 +12,7 @@ LOCKS := $(addprefix requirements/, bootstrap.lock develop.lock models.lock)
 WORKERS ?= 3
 export PYTHON
 
-.PHONY: help install demo test lint format check bench chaos simulate leak storm overhead screen hear talk calibrate lock generate measure clean
+.PHONY: help install demo test lint format check bench chaos simulate leak storm overhead screen context hear talk calibrate lock generate measure clean
 
 help: ## Show this list
 	@printf 'forgestream: questions on Kafka in, grounded answers out\n\n'
@@ -70,6 +70,10 @@ overhead: $(INSTALLED) ## What routing adds to a call, beside LiteLLM's router; 
 screen: $(INSTALLED) ## Train and measure the prompt-injection screen; results go to docs/screen.md
 	$(BIN)/python -m tests.screening.train
 	$(BIN)/python -m tests.screening.measure
+
+context: $(INSTALLED) ## How often a pack is cached, how well passages are found; writes docs/context.md
+	$(BIN)/python -m tests.benchmarks.packs
+	$(BIN)/python -m tests.benchmarks.retrieval
 
 hear: $(INSTALLED) ## Fit the confidence of transcripts, then count the words heard wrong; writes docs/voice.md
 	$(BIN)/python -m tests.benchmarks.hearing fit

@@ -1,6 +1,6 @@
 """How often a pack is in the cache already: the benchmark's Zipf traffic over three replicas, with a shared Redis and without.
 
-`python -m tests.benchmarks.packs` runs the real library against a real Redis and writes its table into docs/context.md.
+`make context` runs the real library against a real Redis and writes its table into docs/context.md.
 """
 
 import asyncio
@@ -53,23 +53,23 @@ class Ask:
     change: bool
 
 
-def traffic() -> Sequence[Ask]:
+def traffic(requests: int = REQUESTS) -> Sequence[Ask]:
     """Return the requests in order; each goes to any of the replicas, as conversations do."""
     chance = Random(SEED)
     weights = list(itertools.accumulate(load.zipf(PACKS)))
-    changes = set(chance.sample(range(REQUESTS), CHANGES))
+    changes = set(chance.sample(range(requests), CHANGES * requests // REQUESTS))
     return [
         Ask(
             f"pack-{bisect.bisect_left(weights, chance.random() * weights[-1])}",
             chance.randrange(REPLICAS),
             at in changes,
         )
-        for at in range(REQUESTS)
+        for at in range(requests)
     ]
 
 
-async def measured(name: str, caches: Sequence[ByteCache], asks: Sequence[Ask], clock: FixedClock) -> str:
-    """Return the row of one arrangement."""
+async def hit_rate(caches: Sequence[ByteCache], asks: Sequence[Ask], clock: FixedClock) -> tuple[float, int]:
+    """Return the share of requests whose pack was there, and the calls of the source, with a library for every cache."""
     source, changed = Source(), dict[str, Invalidation]()
     libraries = [Library(source, cache, changed, clock, SETTINGS) for cache in caches]
     for ask in asks:
@@ -81,8 +81,13 @@ async def measured(name: str, caches: Sequence[ByteCache], asks: Sequence[Ask], 
         held = await library.held(ask.pack_id)
         if held is None or not held.fresh:
             await library.call(ask.pack_id)
-    hits = sum(library.counts.hits for library in libraries)
-    return f"| {name} | {hits / len(asks):.1%} | {source.calls:,} |"
+    return sum(library.counts.hits for library in libraries) / len(asks), source.calls
+
+
+def in_process(clock: FixedClock) -> LruCache:
+    """Return the cache of a process without a Redis."""
+    most_bytes = int(SETTINGS.packs_mb * 1024 * 1024)
+    return LruCache(most_entries=2 * SETTINGS.packs, most_bytes=most_bytes, time=lambda: clock.now().timestamp())
 
 
 async def main() -> None:
@@ -91,29 +96,28 @@ async def main() -> None:
     rows = []
     for name, count in (("one process", 1), (f"{REPLICAS} replicas, each its own cache", REPLICAS)):
         clock = FixedClock()
-        most = int(SETTINGS.packs_mb * 1024 * 1024)
-        caches = [
-            LruCache(most_entries=2 * SETTINGS.packs, most_bytes=most, time=lambda clock=clock: clock.now().timestamp())  # type: ignore[misc]
-            for _ in range(count)
-        ]
-        rows.append(await measured(name, caches, asks, clock))
+        rows.append(_row(name, *await hit_rate([in_process(clock) for _ in range(count)], asks, clock)))
     with tempfile.TemporaryDirectory() as folder:
         async with redis_server(Path(folder)) as server:
             shared = [
                 RedisCache(server.url, prefix="b:", timeout_s=10, most_bytes=10**7, time=lambda: 0.0)
                 for _ in range(REPLICAS)
             ]
-            rows.append(await measured(f"{REPLICAS} replicas that share a Redis", shared, asks, FixedClock()))
+            rows.append(_row(f"{REPLICAS} replicas that share a Redis", *await hit_rate(shared, asks, FixedClock())))
             for cache in shared:
                 await cache.close()
     distinct = len({ask.pack_id for ask in asks})
     about = (
         f"{len(asks):,} requests, {REQUESTS_PER_S:g} a second, for {distinct:,} of {PACKS:,} packs by Zipf's law, "
         f"{CHANGES} changes of packs; {SETTINGS.packs:,} packs a process, fresh for {SETTINGS.pack_ttl_s:g} s. "
-        f"`python -m tests.benchmarks.packs`; {place()}."
+        f"`make context`; {place()}."
     )
     table = "\n".join(["| packs lie in | hit rate | calls of DataForge |", "|---|---|---|", *rows])
     write_part("docs/context.md", "pack cache", f"{about}\n\n{table}")
+
+
+def _row(name: str, rate: float, calls: int) -> str:
+    return f"| {name} | {rate:.1%} | {calls:,} |"
 
 
 if __name__ == "__main__":

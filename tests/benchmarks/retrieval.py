@@ -1,12 +1,13 @@
 """How well the right passage is found: hit@1, hit@5 and MRR over labelled questions.
 
-`python -m tests.benchmarks.retrieval` uses the real MiniLM and the real rules of the stages index and retrieve, and writes its table
+`make context` uses the real MiniLM and the real rules of the stages index and retrieve, and writes its table
 into docs/context.md.
 """
 
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from agents.index import rules as index
@@ -55,40 +56,67 @@ def by_relevance(question: str, found: Sequence[FoundChunk]) -> Sequence[str]:
     return [*_sorted(near, scores), *(chunk.document_id for chunk in found[len(near) :])]
 
 
+OURS = "cosine lifted by BM25, as the stage ranks"
 RANKINGS: Mapping[str, Ranking] = {
     "cosine alone": by_vector,
     "BM25 alone": by_words,
     "cosine lifted by shared words": by_overlap,
-    "cosine lifted by BM25, as the stage ranks": by_relevance,
+    OURS: by_relevance,
 }
 
 
-async def main() -> None:
-    """Measure, print the questions whose passage does not come first, and write the table."""
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The rank of the right passage for every question and ranking, and what the stage makes of the questions."""
+
+    ranks: Mapping[str, Sequence[int]]
+    kept: int  # right passages in the context
+    dropped: int  # foreign questions without any passage in theirs
+    missed: Sequence[str]  # questions whose passage does not come first
+
+    def quality(self, ranking: str) -> tuple[float, float, float]:
+        """Return hit@1, hit@5 and the mean reciprocal rank."""
+        ranks = self.ranks[ranking]
+        first, fifth = (sum(rank <= k for rank in ranks) / len(ranks) for k in (1, 5))
+        return first, fifth, sum(1 / rank for rank in ranks) / len(ranks)
+
+
+async def find() -> Found:
+    """Ask every question."""
     model = MiniLm(EmbedSettings(), cache_directory("", os.environ))
     store = await _filled(model)
-    questions = library.labelled()
     ranks: dict[str, list[int]] = {name: [] for name in RANKINGS}
-    kept = 0
-    for labelled in questions:
+    kept, missed = 0, []
+    for labelled in library.labelled():
         vector = model.vectors([labelled.question])[0]
         found = await store.search(vector, limit=1_000, tenant="default")
         for name, ranking in RANKINGS.items():
             ranks[name].append(list(ranking(labelled.question, found)).index(labelled.document_id) + 1)
         chunks = _decided(labelled.question, vector, found[: RetrieveSettings().candidates])
         kept += any(chunk.kept and chunk.document_id == labelled.document_id for chunk in chunks)
-        if (rank := ranks["cosine lifted by BM25, as the stage ranks"][-1]) > 1:
-            print(f"rank {rank:2d}  {labelled.question}  (first: {chunks[0].document_id})")
+        if (rank := ranks[OURS][-1]) > 1:
+            missed.append(f"rank {rank:2d}  {labelled.question}  (first: {chunks[0].document_id})")
     foreign = [
         _best(question, model.vectors([question])[0], await _near(store, model, question)) for question in FOREIGN
     ]
     dropped = sum(best < RetrieveSettings().min_relevance for best in foreign)
+    return Found(ranks=ranks, kept=kept, dropped=dropped, missed=missed)
+
+
+async def main() -> None:
+    """Measure, print the questions whose passage does not come first, and write the table."""
+    found = await find()
+    print("\n".join(found.missed))
+    asked = len(found.ranks[OURS])
     about = (
-        f"{len(questions)} paraphrased questions over the {len(library.documents(NOW))} documents of the demo's library, each with the one "
-        f"that answers it. In the context of the model: {kept} of {len(questions)}. Of {len(FOREIGN)} questions that nothing in it "
-        f"answers, {dropped} have no passage in their context. `python -m tests.benchmarks.retrieval`; {place()}."
+        f"{asked} paraphrased questions over the {len(library.documents(NOW))} documents of the demo's library, each with the one "
+        f"that answers it. In the context of the model: {found.kept} of {asked}. Of {len(FOREIGN)} questions that nothing in it "
+        f"answers, {found.dropped} have no passage in their context. `make context`; {place()}."
     )
-    rows = [_row(name, found_at) for name, found_at in ranks.items()]
+    rows = [
+        f"| {name} | {first:.3f} | {fifth:.3f} | {reciprocal:.3f} |"
+        for name, (first, fifth, reciprocal) in ((name, found.quality(name)) for name in RANKINGS)
+    ]
     table = "\n".join(["| ranking | hit@1 | hit@5 | MRR |", "|---|---|---|---|", *rows])
     write_part("docs/context.md", "retrieval", f"{about}\n\n{table}")
 
@@ -147,12 +175,6 @@ def _decided(question: str, vector: Vector, found: Sequence[FoundChunk]) -> Sequ
     )
     embedding = Embedding(origin=origin, request=request, embedding_id="e", model="minilm", vector=vector)
     return retrieve.context(embedding, found, RetrieveSettings()).chunks
-
-
-def _row(ranking: str, ranks: Sequence[int]) -> str:
-    first, fifth = (sum(rank <= k for rank in ranks) / len(ranks) for k in (1, 5))
-    reciprocal = sum(1 / rank for rank in ranks) / len(ranks)
-    return f"| {ranking} | {first:.3f} | {fifth:.3f} | {reciprocal:.3f} |"
 
 
 if __name__ == "__main__":
