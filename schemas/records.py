@@ -126,7 +126,9 @@ class Origin:
 
     request_id: Annotated[str, "UUIDv7 of the request; one terminal result carries it"]
     correlation_id: Annotated[str, "Ties several requests of one cause together"]
-    session_id: Annotated[str | None, "Conversation; when present, the key of every record of the request"] = None
+    session_id: Annotated[
+        str | None, "Conversation, as the tenant names it; when present, it is in the key of every record"
+    ] = None
     tenant: Annotated[str, "Who is billed and limited"] = "default"
     source_service: Annotated[str, "Service that produced the request"] = "unknown"
     event_time: Annotated[datetime, "When it happened; tables and replays move on this clock"]
@@ -296,10 +298,12 @@ class Invalidation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """Topic `commands`, key the cell or dependency: an order of an operator, idempotent by id."""
+    """Topic `commands`, key the subject: an order of an operator, idempotent by id."""
 
     command_id: Annotated[str, "Repeating an id has no effect"]
-    subject: Annotated[str, "Cell (`domain/task`), dependency, or conversation to forget"]
+    subject: Annotated[
+        str, "Cell (`domain/task`), dependency, or key of the conversation to forget (`tenant#session_id`)"
+    ]
     action: Annotated[CommandAction, "What to do"]
     model: Annotated[str | None, "Model to promote or demote"] = None
     issued_by: Annotated[str, "Who orders it"]
@@ -521,7 +525,7 @@ class Effect:
     """Topic `effects`, key effect_id: what a stage did outside for one record, so that it is not done twice."""
 
     origin: Annotated[Origin, "Who asked"]
-    effect_id: Annotated[str, "`<request or feedback id>/<stage>`"]
+    effect_id: Annotated[str, "`<feedback id>/<stage>`, or `<tenant>#<request or proposal id>/<stage>`"]
     state: Annotated[EffectState, "begun before the call, done or failed after it"]
     at: Annotated[datetime, "When this was noted"]
     epochs: Annotated[int, "Epochs of the token stream that are used up"] = 0
@@ -699,12 +703,13 @@ class SpeechRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpokenTurn:
-    """Table `turns`, key session_id: the newest turn of a conversation that began to be spoken."""
+    """Table `turns`, key tenant#session_id: the newest turn of a conversation that began to be spoken."""
 
     session_id: Annotated[str, "Conversation"]
     turn: Annotated[int, "Older turns are silent for ever"] = -1
     as_of: Annotated[datetime, "When it was asked for"]
     counted: Annotated[Mapping[str, int], "`topic-partition` -> last source offset counted"]
+    tenant: Annotated[str, "Whose conversation"] = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -807,12 +812,13 @@ class CircuitState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """Table `sessions`, key session_id: bounded history of a conversation."""
+    """Table `sessions`, key tenant#session_id: bounded history of a conversation."""
 
     session_id: Annotated[str, "Conversation"]
     turns: Annotated[tuple[Turn, ...], "Oldest first, at most 100", AtMost(100)] = ()
     as_of: Annotated[datetime, "Last activity"]
     counted: Annotated[Mapping[str, int], "`topic-partition` -> last source offset counted"]
+    tenant: Annotated[str, "Whose conversation"] = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

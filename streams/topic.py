@@ -8,11 +8,23 @@ from typing import Generic, TypeVar
 from schemas.records import Origin
 
 R = TypeVar("R")
+SEPARATOR = "#"  # in no id that is admitted, so that no tenant can name what is another's
 
 
 def request_key(origin: Origin) -> str:
-    """Key of every request-path record: the conversation if there is one, else the request."""
-    return origin.session_id or origin.request_id
+    """Key of every request-path record and of every row about a conversation: the conversation if there is one, else the request."""
+    return of_tenant(origin.tenant, origin.session_id or origin.request_id)
+
+
+def of_tenant(tenant: str, name: str) -> str:
+    """Return a name that is one tenant's own: tenants choose their ids without asking each other."""
+    return f"{tenant}{SEPARATOR}{name}"
+
+
+def whose(key: str) -> tuple[str, str]:
+    """Return the tenant of such a name, and what the tenant calls it."""
+    tenant, _, name = key.partition(SEPARATOR)
+    return tenant, name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,9 +41,9 @@ from schemas.records import (
     Verdict,
 )
 from streams.settings import KafkaSettings
-from streams.topic import Topic, request_key
+from streams.topic import Topic, of_tenant, request_key
 
-REQUEST_KEY = "session_id or request_id"
+REQUEST_KEY = "tenant#session_id or tenant#request_id"
 PRODUCERS = "producers"
 OPERATORS = "operators"
 ENGINE = "engine"
@@ -149,7 +149,7 @@ class Topics:
                 OPERATORS,
                 "Orders: promote, demote, freeze, force open, reset, forget",
                 key=lambda command: command.subject,
-                key_name="cell, dependency or session_id",
+                key_name="cell, dependency or tenant#session_id",
                 retention=MONTH,
             ),
             attacks=declare.topic(
@@ -169,7 +169,7 @@ class Topics:
                 Duplicate,
                 "admit",
                 "Requests that wait for the result of the one they repeat",
-                key=lambda duplicate: duplicate.first_session_id or duplicate.first_request_id,
+                key=_first_key,
                 key_name="key of the first request",
                 ends_request=True,
             ),
@@ -208,7 +208,7 @@ class Topics:
                 "route",
                 "What was done outside, so that it is not done twice",
                 key=lambda effect: effect.effect_id,
-                key_name="request or feedback id, / stage",
+                key_name="id of what was done",
                 retention=DAY,
                 compacted=True,
                 max_message_bytes=EFFECT_BYTES,
@@ -329,6 +329,10 @@ class Topics:
 
 def _feedback_key(feedback: Feedback) -> str:
     return feedback.context_pack_id or feedback.origin.request_id
+
+
+def _first_key(duplicate: Duplicate) -> str:
+    return of_tenant(duplicate.origin.tenant, duplicate.first_session_id or duplicate.first_request_id)
 
 
 def _as_it_came(_: bytes) -> str:

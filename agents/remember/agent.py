@@ -10,7 +10,7 @@ from streams.emit import Emit
 from streams.ports import Clock, History
 from streams.settings import RememberSettings
 from streams.tables import OwnedTable
-from streams.topic import Topic
+from streams.topic import Topic, request_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Told:
         """Return the turns a request should know of; see `History`."""
         if origin.session_id is None:
             return ()
-        return rules.told(self.sessions.get(origin.session_id), origin.event_time, self.settings)
+        return rules.told(self.sessions.get(request_key(origin)), origin.event_time, self.settings)
 
 
 def attach(
@@ -43,12 +43,12 @@ def attach(
     def remember(seen: Request | Result | Command, _: Emit) -> None:
         now = rules.earlier(seen, clock.now())
         sessions.sweep(lambda session: rules.expired(session, now, settings), reads.partitions)
-        session_id = rules.subject(seen)
-        if session_id is None:
+        conversation = rules.subject(seen)
+        if conversation is None:
             return
         if isinstance(seen, Command):
-            sessions.delete(session_id)
+            sessions.delete(conversation)
             return
-        sessions.update(session_id, lambda session: rules.after(session, seen, settings))
+        sessions.update(conversation, lambda session: rules.after(session, seen, settings))
 
     return Told(sessions, settings)

@@ -6,22 +6,24 @@ from datetime import UTC, datetime, timedelta
 
 from schemas.records import Command, CommandAction, Origin, Request, Result, Session, Status, Turn
 from streams.settings import RememberSettings
+from streams.topic import request_key, whose
 
 LONGEST = 2_000  # characters of a question or an answer, see `Turn`
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 _ANSWERED = frozenset({Status.OK, Status.DEGRADED})
 
 
-def unheard(session_id: str) -> Session:
+def unheard(key: str) -> Session:
     """Return a conversation in which nothing was said."""
-    return Session(session_id=session_id, as_of=NEVER, counted={})
+    tenant, session_id = whose(key)
+    return Session(tenant=tenant, session_id=session_id, as_of=NEVER, counted={})
 
 
 def subject(seen: Request | Result | Command) -> str | None:
-    """Return the conversation a record belongs to; None for one that belongs to none."""
+    """Return the key of the conversation a record belongs to; None for one that belongs to none."""
     if isinstance(seen, Command):
         return seen.subject if seen.action is CommandAction.FORGET else None
-    return seen.origin.session_id
+    return request_key(seen.origin) if seen.origin.session_id is not None else None
 
 
 def earlier(seen: Request | Result | Command, at: datetime) -> datetime:

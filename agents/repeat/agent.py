@@ -26,24 +26,24 @@ def attach(
     recent = rules.Recent()
     waiting: dict[str, asyncio.Future[Result]] = {}
 
-    async def first_result(request_id: str) -> Result:
-        if (result := recent.of(request_id)) is not None:
+    async def first_result(first: str) -> Result:
+        if (result := recent.of(first)) is not None:
             return result
-        expected = waiting.setdefault(request_id, asyncio.get_running_loop().create_future())
+        expected = waiting.setdefault(first, asyncio.get_running_loop().create_future())
         try:
             async with asyncio.timeout(settings.duplicate_wait_s):
                 return await asyncio.shield(expected)
         finally:
-            waiting.pop(request_id, None)
+            waiting.pop(first, None)
 
     @app.stage(reads, results, name="repeat")
     async def repeat(seen: Duplicate | Result, emit: Emit) -> None:
         if isinstance(seen, Result):
             recent.keep(seen)
-            if (expected := waiting.get(seen.origin.request_id)) is not None and not expected.done():
+            if (expected := waiting.get(rules.asked(seen.origin))) is not None and not expected.done():
                 expected.set_result(seen)
             return
         try:
-            emit(results, rules.shared(seen, await first_result(seen.first_request_id)))
+            emit(results, rules.shared(seen, await first_result(rules.first(seen))))
         except TimeoutError:
             emit(requests, seen.request)

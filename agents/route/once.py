@@ -5,13 +5,14 @@ from datetime import datetime
 
 from agents.route.rules import Plan
 from schemas.records import Answer, Effect, EffectState, Origin, Prompt
+from streams.topic import of_tenant
 
 STAGE = "route"
 
 
 def effect_id(origin: Origin) -> str:
     """Return the id under which the answer to a request is logged."""
-    return f"{origin.request_id}/{STAGE}"
+    return f"{of_tenant(origin.tenant, origin.request_id)}/{STAGE}"
 
 
 def epochs(before: Effect | None) -> int:

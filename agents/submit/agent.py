@@ -10,7 +10,7 @@ from streams.emit import Emit
 from streams.errors import SophiaRefused, SophiaUnavailable
 from streams.ports import Clock, EffectMemory, ProposalSink
 from streams.settings import SophiaSettings
-from streams.topic import Topic
+from streams.topic import Topic, of_tenant
 
 STAGE = "submit"
 
@@ -41,4 +41,5 @@ def attach(
 
     @app.stage(reads, name=STAGE, ordered=False, patient=True, pauses=settings)
     async def submit(proposal: SophiaProposal, emit: Emit) -> None:
-        await courier.deliver(proposal, f"{proposal.proposal_id}/{STAGE}", emit)
+        proposed = of_tenant(proposal.origin.tenant, proposal.proposal_id)
+        await courier.deliver(proposal, f"{proposed}/{STAGE}", emit)

@@ -52,8 +52,8 @@ class Floor:
         return conversation is not None and conversation.turn == request.turn
 
     def _known(self, request: SpeechRequest) -> int:
-        session_id = request.origin.session_id
-        known = self._turns.get(session_id) if session_id is not None else None
+        origin = request.origin
+        known = self._turns.get(request_key(origin)) if origin.session_id is not None else None
         return -1 if known is None else known.turn
 
     def _note(self, request: SpeechRequest) -> None:
@@ -61,7 +61,7 @@ class Floor:
         origin = request.origin
         if origin.session_id is not None:
             self._turns.update(
-                origin.session_id, lambda known: replace(known, turn=request.turn, as_of=origin.event_time)
+                request_key(origin), lambda known: replace(known, turn=request.turn, as_of=origin.event_time)
             )
 
     def _conversation(self, key: str) -> Conversation:

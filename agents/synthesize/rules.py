@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from schemas.records import SpeechChunk, SpeechRequest, SpokenTurn
 from streams.settings import SynthesizeSettings
 from streams.speech import RATE_HZ, Spoken
+from streams.topic import whose
 from streams.words import sentences
 
 TEXT = "text"
@@ -35,9 +36,10 @@ def sentences_to_say(text: str, settings: SynthesizeSettings) -> Sequence[str]:
     return [part for part in begun if any(map(str.isalnum, part))]
 
 
-def unspoken(session_id: str) -> SpokenTurn:
+def unspoken(key: str) -> SpokenTurn:
     """Return a conversation in which nothing was spoken."""
-    return SpokenTurn(session_id=session_id, as_of=NEVER, counted={})
+    tenant, session_id = whose(key)
+    return SpokenTurn(tenant=tenant, session_id=session_id, as_of=NEVER, counted={})
 
 
 def forgotten(known: SpokenTurn, at: datetime, settings: SynthesizeSettings) -> bool:

@@ -137,11 +137,14 @@ async def test_a_conversation_is_remembered_in_order_and_forgotten_on_request(
         assert [(turn.request_id, turn.answer) for turn in second.history] == [
             ("request-1", "Mary Shelley wrote Frankenstein.")
         ]
-        assert [turn.request_id for turn in pipeline.table("sessions")["talk"].turns] == ["request-1", "request-2"]
+        assert [turn.request_id for turn in pipeline.table("sessions")["default#talk"].turns] == [
+            "request-1",
+            "request-2",
+        ]
 
         order = Command(
             command_id="c-1",
-            subject="talk",
+            subject="default#talk",
             action=CommandAction.FORGET,
             issued_by="tests",
             reason="asked to",
@@ -149,7 +152,7 @@ async def test_a_conversation_is_remembered_in_order_and_forgotten_on_request(
         )
         await pipeline.put(pipeline.topics.commands, order)
         await pipeline.settle()
-        assert "talk" not in pipeline.table("sessions")
+        assert "default#talk" not in pipeline.table("sessions")
 
 
 @pytest.mark.parametrize("mode", ["score", "off"])

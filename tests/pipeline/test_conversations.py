@@ -4,13 +4,22 @@ from dataclasses import replace
 
 import pytest
 
-from schemas.records import Origin, Status
+from schemas.records import Command, CommandAction, Origin, Status, TextQuery
+from schemas.registry import LockedIds, serde
 from streams.clients.models.extractive import Extractive
 from streams.errors import ProfileUnavailable
 from streams.settings import RememberSettings
 from tests.clock import FixedClock
-from tests.pipeline.world import FRANKENSTEIN, SETTINGS, Deploy, a_question, outside
+from tests.given import NOON
+from tests.pipeline.world import FRANKENSTEIN, SETTINGS, Deploy, Pipeline, a_question, outside
+from topology.contract import subjects
 from topology.memory import MemoryPipeline
+
+
+async def ids(pipeline: Pipeline) -> LockedIds:
+    found = LockedIds()
+    await found.start(subjects([pipeline.topics.texts]))
+    return found
 
 
 class ScriptedProfiles:
@@ -58,6 +67,54 @@ async def test_a_prompt_says_who_asks(deploy: Deploy, clock: FixedClock) -> None
         assert "profiles" in {outcome.dependency for outcome in pipeline.records(pipeline.topics.outcomes)}
 
 
+async def test_two_tenants_whose_conversations_have_one_name_share_nothing(deploy: Deploy, clock: FixedClock) -> None:
+    """Not what is told, not what a model is shown, and not what is forgotten."""
+    asked = (("a", "Who wrote Frankenstein?"), ("b", "When was Frankenstein begun?"), ("a", "Who wrote Frankenstein?"))
+    async with deploy(outside(Extractive(), clock=clock)) as pipeline:
+        for tenant in "ab":
+            document = replace(FRANKENSTEIN, document_id=f"frankenstein of {tenant}", tenant=tenant)
+            await pipeline.put(pipeline.topics.knowledge, document)
+        await pipeline.settle()
+        for number, (tenant, query) in enumerate(asked):
+            await pipeline.put(pipeline.topics.texts, a_question(number, query, session_id="talk", tenant=tenant))
+            await pipeline.settle()
+
+        requests = {one.origin.request_id: one for one in pipeline.records(pipeline.topics.requests)}
+        told = {name: [turn.request_id for turn in request.history] for name, request in requests.items()}
+        assert told == {"request-0": [], "request-1": [], "request-2": ["request-0"]}
+        prompts = {one.origin.request_id: one.user for one in pipeline.records(pipeline.topics.prompts)}
+        assert "Asked:" not in prompts["request-1"]
+        assert "Asked: Who wrote Frankenstein?" in prompts["request-2"]
+
+        order = Command(
+            command_id="c-1",
+            subject="b#talk",
+            action=CommandAction.FORGET,
+            issued_by="tests",
+            reason="asked to",
+            at=NOON,
+        )
+        await pipeline.put(pipeline.topics.commands, order)
+        await pipeline.settle()
+        (kept,) = pipeline.table("sessions").values()
+        assert (kept.tenant, kept.session_id, len(kept.turns)) == ("a", "talk", 2)
+
+
+async def test_a_producer_that_uses_another_key_never_reads_the_conversation_of_another_tenant(
+    deploy: Deploy, clock: FixedClock
+) -> None:
+    async with deploy(outside(Extractive(), clock=clock)) as pipeline:
+        for number, tenant in enumerate("ab"):
+            question = a_question(number, session_id="talk", tenant=tenant)
+            value = serde(await ids(pipeline), pipeline.topics.texts.name, TextQuery).encode(question)
+            await pipeline.put_bytes(pipeline.topics.texts, value, key=b"talk")
+            await pipeline.settle()
+
+        assert [request.history for request in pipeline.records(pipeline.topics.requests)] == [(), ()]
+        keys = {stored.key for stored in pipeline.stored(pipeline.topics.requests)}
+        assert keys == {b"a#talk", b"b#talk"}
+
+
 @pytest.mark.parametrize(
     "profiles",
     [
@@ -94,5 +151,5 @@ async def test_conversations_nobody_continues_are_forgotten_while_others_go_on(c
             await pipeline.put(pipeline.topics.texts, replace(question, origin=later))
         await pipeline.settle()
 
-        assert not [key for key in pipeline.table("sessions") if key.startswith("old")]
+        assert not [key for key in pipeline.table("sessions") if key.startswith("default#old")]
         assert len(pipeline.table("sessions")) == 40

@@ -158,6 +158,19 @@ async def test_a_request_that_comes_twice_is_asked_once(clock: FixedClock) -> No
         assert "".join(event.content for event in tokens if event.epoch == 1) == "Mary Shelley."
 
 
+async def test_two_tenants_whose_requests_have_one_id_get_their_own_answers(clock: FixedClock) -> None:
+    model = ScriptedModel("first", "Mary Shelley.", STOP, clock=clock)
+    async with MemoryPipeline(ONE_PARTITION, outside(model, clock=clock), clock=clock) as pipeline:
+        await pipeline.put(pipeline.topics.texts, a_question(1, "Who wrote Frankenstein?", tenant="a"))
+        await pipeline.settle()
+        model.script("In 1816.", STOP)
+        await pipeline.put(pipeline.topics.texts, a_question(1, "When was it begun?", tenant="b"))
+        await pipeline.settle()
+
+        texts = {result.origin.tenant: result.text for result in pipeline.records(pipeline.topics.results)}
+        assert texts == {"a": "Mary Shelley.", "b": "In 1816."}
+
+
 async def test_a_request_whose_models_failed_is_asked_again_when_it_is_redriven(clock: FixedClock) -> None:
     """That they failed is known, so the second answer is no repetition; its tokens replace those of the first try."""
     model = ScriptedModel("first", "Ma", ProviderUnavailable("down"), clock=clock)
@@ -199,7 +212,7 @@ async def test_an_effect_that_cannot_be_read_stops_nobody(clock: FixedClock) -> 
     model = ScriptedModel("first", "Mary Shelley.", STOP, clock=clock)
     async with in_memory(clock, outside(model, clock=clock)) as pipeline:
         for value in (b"garbage", b"", None, b"\x00\x00\x00\x00\x01"):
-            await pipeline.put_bytes(pipeline.topics.effects, value, key=b"request-1/route")
+            await pipeline.put_bytes(pipeline.topics.effects, value, key=b"default#request-1/route")
         await pipeline.put_bytes(pipeline.topics.effects, b"\xff", key=b"\xff\xfe/route")
         await pipeline.put(pipeline.topics.texts, a_question(1))
         await pipeline.settle()

@@ -302,8 +302,8 @@ async def test_a_crash_in_the_middle_loses_no_live_speech(clock: FixedClock) -> 
             assert pipeline.dead_letters == []
 
 
-def a_speech_request(number: int, text: str, turn: int) -> SpeechRequest:
-    return SpeechRequest(origin=spoken_by(number, session_id="talk"), text=text, turn=turn)
+def a_speech_request(number: int, text: str, turn: int, tenant: str = "default") -> SpeechRequest:
+    return SpeechRequest(origin=spoken_by(number, session_id="talk", tenant=tenant), text=text, turn=turn)
 
 
 def heard_of(pipeline: MemoryPipeline) -> list[tuple[int, str]]:
@@ -351,7 +351,39 @@ async def test_no_old_turn_is_spoken_by_a_worker_that_comes_after(clock: FixedCl
         await pipeline.settle()
 
         assert heard_of(pipeline) == [(2, "New."), (3, "Newest.")]
-        assert pipeline.table("turns")["talk"].turn == 3
+        assert pipeline.table("turns")["default#talk"].turn == 3
+
+
+async def test_no_tenant_silences_another_whose_conversation_has_the_same_name(clock: FixedClock) -> None:
+    """Neither while it speaks nor after a worker that remembers turns from the table alone."""
+    async with in_memory(clock, engines=[ScriptedEngine()]) as pipeline:
+        requests = pipeline.topics.speech_requests
+        await pipeline.put(requests, a_speech_request(1, "Of a. More of a.", 1, tenant="a"))
+        await pipeline.put(requests, a_speech_request(2, "Of b.", 2, tenant="b"))
+        await pipeline.settle()
+        pipeline.crash(Unit.VOICE)
+        await pipeline.put(requests, a_speech_request(3, "Again of a.", 1, tenant="a"))
+        await pipeline.settle()
+
+        assert sorted(heard_of(pipeline)) == [(1, "Again of a."), (1, "More of a."), (1, "Of a."), (2, "Of b.")]
+        turns = pipeline.table("turns")
+        assert {key: (row.tenant, row.session_id, row.turn) for key, row in turns.items()} == {
+            "a#talk": ("a", "talk", 1),
+            "b#talk": ("b", "talk", 2),
+        }
+
+
+async def test_clips_of_two_tenants_with_the_same_names_are_heard_apart(clock: FixedClock) -> None:
+    async with in_memory(clock) as pipeline:
+        of_a = a_clip(1, "Who wrote Frankenstein?", session_id="talk")
+        of_b = [
+            replace(chunk, origin=replace(chunk.origin, request_id="request-2", tenant="b"))
+            for chunk in a_clip(1, "And in which year?", session_id="talk")
+        ]
+        await say(pipeline, [chunk for pair in zip(of_a, of_b, strict=True) for chunk in pair])
+
+        heard = {query.origin.tenant: query.query for query in pipeline.records(pipeline.topics.texts)}
+        assert heard == {"default": "Who wrote Frankenstein?", "b": "And in which year?"}
 
 
 async def test_turns_of_conversations_long_over_are_forgotten(clock: FixedClock) -> None:
@@ -365,7 +397,7 @@ async def test_turns_of_conversations_long_over_are_forgotten(clock: FixedClock)
             await pipeline.put(pipeline.topics.speech_requests, request)
             await pipeline.settle()
 
-        assert set(pipeline.table("turns")) == {"new-0", "new-1", "new-2"}
+        assert set(pipeline.table("turns")) == {"default#new-0", "default#new-1", "default#new-2"}
 
 
 async def test_words_of_the_user_silence_the_answer(clock: FixedClock) -> None:

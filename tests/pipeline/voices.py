@@ -10,8 +10,8 @@ from tests.given import NOON, an_origin
 QUESTION = "Who wrote Frankenstein?"
 
 
-def spoken_by(number: int, *, session_id: str | None = None) -> Origin:
-    origin = an_origin(f"request-{number}", session_id=session_id)
+def spoken_by(number: int, *, session_id: str | None = None, tenant: str = "default") -> Origin:
+    origin = an_origin(f"request-{number}", session_id=session_id, tenant=tenant)
     return replace(origin, deadline=NOON + timedelta(seconds=90))
 
 

@@ -179,10 +179,15 @@ def outside(
 
 
 def a_question(
-    number: int, query: str = "Who wrote Frankenstein?", *, session_id: str | None = None, strict: bool = False
+    number: int,
+    query: str = "Who wrote Frankenstein?",
+    *,
+    session_id: str | None = None,
+    strict: bool = False,
+    tenant: str = "default",
 ) -> TextQuery:
     """Return a question that can be told from all others by its number."""
     origin: Origin = replace(
-        an_origin(f"request-{number}", session_id=session_id), deadline=NOON + timedelta(seconds=90)
+        an_origin(f"request-{number}", session_id=session_id, tenant=tenant), deadline=NOON + timedelta(seconds=90)
     )
     return TextQuery(origin=origin, query=query, strict=strict)

@@ -10,6 +10,7 @@ from datetime import datetime
 from agents.remember import rules
 from schemas.records import Origin, Result, Session, Turn
 from streams.settings import RememberSettings
+from streams.topic import request_key
 
 
 class Conversations:
@@ -17,7 +18,7 @@ class Conversations:
 
     Args:
         settings: how much is kept and told, and for how long.
-        seed: what was said before the first request.
+        seed: what was said before the first request, by key of the conversation.
     """
 
     def __init__(self, settings: RememberSettings, seed: Mapping[str, Session]) -> None:
@@ -26,19 +27,21 @@ class Conversations:
 
     def before(self, origin: Origin) -> Sequence[Turn]:
         """Return the turns a request should know of; see `History`."""
-        return rules.told(self._sessions.get(origin.session_id or ""), origin.event_time, self._settings)
+        if origin.session_id is None:
+            return ()
+        return rules.told(self._sessions.get(request_key(origin)), origin.event_time, self._settings)
 
     def hear(self, result: Result) -> None:
         """Add a question and its answer; a request that got none leaves no turn behind."""
-        session_id = result.origin.session_id
-        if session_id is None:
+        if result.origin.session_id is None:
             return
-        session = self._sessions.get(session_id) or rules.unheard(session_id)
+        key = request_key(result.origin)
+        session = self._sessions.get(key) or rules.unheard(key)
         asked = rules.asked(session, result.origin, result.query, self._settings)
-        self._sessions[session_id] = rules.answered(asked, result)
+        self._sessions[key] = rules.answered(asked, result)
 
     def expire(self, at: datetime) -> None:
         """Forget conversations in which nothing was said for too long."""
         over = [key for key, session in self._sessions.items() if rules.expired(session, at, self._settings)]
-        for session_id in over:
-            del self._sessions[session_id]
+        for key in over:
+            del self._sessions[key]

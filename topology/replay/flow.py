@@ -12,7 +12,7 @@ from schemas.registry import SchemaSource, serde
 from streams.errors import DeliveryFailed, WorkerStalled
 from streams.producer import Producer
 from streams.settings import KafkaSettings
-from streams.topic import Topic
+from streams.topic import Topic, request_key
 from topology.cluster import Cluster, ExistingTopic
 from topology.reading import Decoder, Read, reader_at
 from topology.replay.history import Historical
@@ -164,9 +164,7 @@ class Flow:
 
 def in_conversations(requests: Iterable[Historical]) -> Sequence[Conversation]:
     """Return requests by conversation, each in its order; one that belongs to none is a conversation of its own."""
-    found: defaultdict[tuple[str, str], Conversation] = defaultdict(deque)
+    found: defaultdict[str, Conversation] = defaultdict(deque)
     for request in requests:
-        origin = request.record.origin
-        name = ("alone", origin.request_id) if origin.session_id is None else ("session", origin.session_id)
-        found[name].append(request)
+        found[request_key(request.record.origin)].append(request)
     return list(found.values())

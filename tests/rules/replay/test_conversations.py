@@ -14,18 +14,24 @@ from topology.replay.history import Historical
 SETTINGS = RememberSettings(turns=3, history_turns=3, history_chars=1000, expiry_s=3600)
 
 
-def heard(number: int, *, session_id: str | None = "talk", status: Status = Status.OK) -> Result:
-    origin = replace(an_origin(f"r{number}", session_id=session_id), event_time=NOON + timedelta(seconds=number))
+def heard(
+    number: int, *, session_id: str | None = "talk", status: Status = Status.OK, tenant: str = "default"
+) -> Result:
+    origin = replace(
+        an_origin(f"r{number}", session_id=session_id, tenant=tenant), event_time=NOON + timedelta(seconds=number)
+    )
     return replace(a_result(f"answer {number}", origin=origin), query=f"question {number}", status=status)
 
 
-def historical(number: int, session_id: str | None) -> Historical:
-    query: TextQuery = a_text_query(origin=an_origin(f"r{number}", session_id=session_id))
+def historical(number: int, session_id: str | None, tenant: str = "default") -> Historical:
+    query: TextQuery = a_text_query(origin=an_origin(f"r{number}", session_id=session_id, tenant=tenant))
     return Historical(position=number, at=NOON, key=b"k", record=query)
 
 
-def told(conversations: Conversations, at_s: float = 10.0, session_id: str | None = "talk") -> list[str]:
-    origin = replace(an_origin("next", session_id=session_id), event_time=NOON + timedelta(seconds=at_s))
+def told(
+    conversations: Conversations, at_s: float = 10.0, session_id: str | None = "talk", tenant: str = "default"
+) -> list[str]:
+    origin = replace(an_origin("next", session_id=session_id, tenant=tenant), event_time=NOON + timedelta(seconds=at_s))
     return [turn.request_id for turn in conversations.before(origin)]
 
 
@@ -39,6 +45,16 @@ def test_a_question_is_told_every_answer_before_it_that_is_kept() -> None:
     assert told(conversations, session_id=None) == []
 
 
+def test_two_tenants_whose_conversations_have_one_name_are_told_their_own_only() -> None:
+    conversations = Conversations(SETTINGS, {})
+    conversations.hear(heard(1, tenant="a"))
+    conversations.hear(heard(2, tenant="b"))
+
+    assert told(conversations, tenant="a") == ["r1"]
+    assert told(conversations, tenant="b") == ["r2"]
+    assert told(conversations) == []
+
+
 def test_what_got_no_answer_leaves_no_turn_and_a_request_without_a_conversation_nothing() -> None:
     conversations = Conversations(SETTINGS, {})
     conversations.hear(heard(1, status=Status.FAILED))
@@ -50,7 +66,7 @@ def test_what_got_no_answer_leaves_no_turn_and_a_request_without_a_conversation_
 
 def test_it_keeps_what_stage_remember_keeps() -> None:
     """The same questions and answers, one after the other, through the rules of the stage."""
-    conversations, kept = Conversations(SETTINGS, {}), rules.unheard("talk")
+    conversations, kept = Conversations(SETTINGS, {}), rules.unheard("default#talk")
     for number in range(7):
         result = heard(number, status=Status.FAILED if number == 5 else Status.DEGRADED)
         request = replace(a_request(result.query), origin=result.origin)
@@ -63,7 +79,9 @@ def test_it_keeps_what_stage_remember_keeps() -> None:
 
 def test_a_conversation_goes_on_from_its_seed_and_is_forgotten_when_it_was_silent_for_too_long() -> None:
     turn = Turn(request_id="before", query="q", answer="a", at=NOON)
-    conversations = Conversations(SETTINGS, {"talk": Session(session_id="talk", turns=(turn,), as_of=NOON, counted={})})
+    conversations = Conversations(
+        SETTINGS, {"default#talk": Session(session_id="talk", turns=(turn,), as_of=NOON, counted={})}
+    )
 
     conversations.expire(NOON + timedelta(seconds=3600))
     assert told(conversations) == ["before"]
@@ -76,3 +94,9 @@ def test_requests_are_asked_conversation_by_conversation_each_in_its_order() -> 
     found = in_conversations(historical(number, session_id) for number, session_id in enumerate(sessions))
 
     assert [[request.position for request in one] for one in found] == [[0, 3, 6], [1], [2, 5], [4]]
+
+
+def test_conversations_of_two_tenants_do_not_wait_for_each_other() -> None:
+    found = in_conversations(historical(number, "talk", tenant) for number, tenant in enumerate("aabba"))
+
+    assert [[request.position for request in one] for one in found] == [[0, 1, 4], [2, 3]]

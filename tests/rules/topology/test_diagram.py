@@ -101,7 +101,7 @@ def test_json_holds_what_a_stranger_needs_to_know() -> None:
 
     texts = next(topic for topic in shown["topics"] if topic["name"] == "x-texts")
     assert texts["record"] == "TextQuery"
-    assert texts["key"] == "session_id or request_id"
+    assert texts["key"] == "tenant#session_id or tenant#request_id"
     assert (texts["partitions"], texts["retention_s"], texts["owner"]) == (8, 7 * 86400, "producers")
     assert texts["readers"] == ["admit"]
     assert shown["units"][0] == {"name": "intake", "group": "x-forgestream-intake", "stages": ["remember", "admit"]}

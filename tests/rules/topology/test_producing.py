@@ -31,7 +31,7 @@ def test_a_bare_question_becomes_a_request_with_id_time_and_deadline(schemas: Sc
     assert query.origin.correlation_id == query.origin.request_id
     assert query.origin.event_time == AT
     assert query.origin.deadline == AT + timedelta(seconds=60)
-    assert record.key == query.origin.request_id.encode()
+    assert record.key == f"default#{query.origin.request_id}".encode()
 
 
 def test_a_session_given_becomes_the_key_and_the_rest_is_filled_in(schemas: SchemaSource) -> None:

@@ -34,8 +34,9 @@ def test_all_topics_have_the_same_number_of_partitions() -> None:
 def test_a_conversation_keeps_its_records_together_and_a_lone_request_stands_alone() -> None:
     key = TOPICS.texts.key
 
-    assert key(TextQuery(origin=ALONE, query="?")) == "r-1"
-    assert key(TextQuery(origin=replace(ALONE, session_id="s-1"), query="?")) == "s-1"
+    assert key(TextQuery(origin=ALONE, query="?")) == "default#r-1"
+    assert key(TextQuery(origin=replace(ALONE, session_id="s-1"), query="?")) == "default#s-1"
+    assert key(TextQuery(origin=replace(ALONE, session_id="s-1", tenant="b"), query="?")) == "b#s-1"
 
 
 def test_a_document_is_keyed_by_its_id_so_that_a_tombstone_finds_it() -> None:
