@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.published import published, versions
-from schemas.records import Origin, TextQuery
+from schemas.records import Origin, Status, TextQuery
 from schemas.registry import LockedIds, serde
 from streams import errors
 from streams.errors import PipelineError
@@ -24,20 +24,16 @@ from topology.topics import OPERATORS, PRODUCERS
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# What becomes of a record (or of the worker), by the nearest ancestor that decides it.
+# What becomes of the worker, the command or the answer, where no record is given up; by the nearest ancestor that says it.
 FATES: Mapping[type[PipelineError], str] = {
     errors.StartRefused: "the command ends with exit code 2 before any record is read",
     errors.DeliveryFailed: "nothing is acknowledged; the worker stops, and the record is read again after its restart",
-    errors.DeadlineExceeded: "terminal result `expired`",
     errors.HedgeLost: "nothing fails: the answer of the other model is used, and what the call cost is on `outcomes`",
     errors.AnswerRefused: "terminal result `failed` without the text, with sources and scores",
-    errors.RequestInvalid: "terminal result `rejected` with one error report per problem",
     errors.TableLost: "the worker stops, and refuses to go on until an operator has decided; nothing is taken meanwhile",
     errors.PageUnavailable: "no record is concerned: the command goes on and ends with exit code 1",
     errors.ConsumerLost: "the worker stops; after its restart it joins its group again",
     errors.WorkerStalled: "the worker stops; after its restart the records are read again",
-    errors.Permanent: "dead letter at once; on the request path also a terminal result `failed`",
-    errors.Transient: "tried again in place with backoff; after the last try as a permanent error",
 }
 
 FAMILIES = frozenset({errors.Transient, errors.Permanent, errors.AnswerRefused})  # never raised themselves
@@ -50,6 +46,8 @@ Written by `make generate` from `streams/errors.py`; do not edit.
 
 One taxonomy for records, results, dead letters, exit codes and logs: `error_code` in a `results` record and the header
 `forgestream.error-code` of a dead letter are codes of this table. The class of an error decides what happens.
+A record is tried FORGESTREAM_ENGINE_RETRY_ATTEMPTS times. Ratings are tried for FORGESTREAM_RATE_WAIT_S; feedback, proposals and
+documents for as long as what they go to is down.
 What to do with dead letters: [runbook](runbooks/dead-letters.md).
 
 | code | severity | meaning | what happens |
@@ -183,7 +181,17 @@ def _meaning(kind: type[PipelineError]) -> str:
 
 
 def _fate(kind: type[PipelineError]) -> str:
-    return next(FATES[ancestor] for ancestor in kind.__mro__ if ancestor in FATES)
+    special = next((FATES[ancestor] for ancestor in kind.__mro__ if ancestor in FATES), None)
+    return special or record_fate(kind)
+
+
+def record_fate(kind: type[PipelineError]) -> str:
+    """Return what becomes of a record that is given up with such an error, as its class says it to the guard."""
+    if kind.ends_as is not Status.FAILED:
+        reports = " with one error report per problem" if issubclass(kind, errors.RequestInvalid) else ""
+        return f"terminal result `{kind.ends_as}`{reports}; no dead letter"
+    end = f"dead letter{'' if kind.retryable else ' at once'}; on the request path also a terminal result `{kind.ends_as}`"
+    return f"tried again in place with backoff; after the last try {end}" if kind.retryable else end
 
 
 def main(arguments: list[str]) -> int:

@@ -69,16 +69,16 @@ class App(faust.App):
         in_flight_mb: float | None = None,
         ordered: bool = True,
         aside: bool = False,
-        patient: bool = False,
+        patience_s: float = 0.0,
         pauses: Pauses | None = None,
         tombstone: Tombstone | None = None,
     ) -> Callable[[Handler[R]], Handler[R]]:
         """Declare a Faust agent that is given one record of `reads` after the other, in order per key.
 
         A plain function is run at once and costs no task; a coroutine function may wait, and up to `in_flight` of them wait at the same
-        time per partition. `ordered=False` begins records of one key side by side, in the order of the partition. `patient` stages try
-        transient errors again for ever, after `pauses` of their own when they have some. `tombstone` takes the key of a null value. A
-        stage `aside` of the way to the answer ends no request when it fails or is late.
+        time per partition. `ordered=False` begins records of one key side by side, in the order of the partition. Transient errors are
+        tried again for `patience_s`, beyond the usual number of tries, after `pauses` of the stage's own when it has some. `tombstone`
+        takes the key of a null value. A stage `aside` of the way to the answer ends no request when it fails or is late.
         """
 
         def declare(handler: Handler[R]) -> Handler[R]:
@@ -89,7 +89,7 @@ class App(faust.App):
                     handler=handler,
                     tombstone=tombstone,
                     waits=iscoroutinefunction(handler) or iscoroutinefunction(tombstone),
-                    patient=patient,
+                    patience_s=patience_s,
                     pauses=pauses,
                     in_flight=in_flight or self.engine.settings.engine.in_flight,
                     in_flight_mb=in_flight_mb,

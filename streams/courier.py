@@ -105,7 +105,7 @@ class _Letter(Generic[R]):
 
 
 class Courier(Generic[R]):
-    """Delivers the records of one stage, which is declared `ordered=False` and `patient`: the order is kept here.
+    """Delivers the records of one stage, which is declared `ordered=False`, with patience for ever: the order is kept here.
 
     Args:
         receiver: the other system.

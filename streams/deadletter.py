@@ -1,12 +1,13 @@
 """What a failed record leaves behind: the dead letter's headers and the request's terminal result."""
 
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from schemas.ids import result_id
-from schemas.records import ErrorReport, Origin, Result, Status
-from streams.errors import DeadlineExceeded, PipelineError, RequestInvalid, RequestRejected
+from schemas.records import ErrorReport, Origin, Result
+from streams.errors import PipelineError, RequestInvalid, RequestRejected
 from streams.lanes import Received
 from streams.producer import Headers
 from streams.tracing import header
@@ -69,22 +70,11 @@ def code_version() -> str:
 
 def failed_result(origin: Origin, error: PipelineError, at: datetime) -> Result:
     """Return the terminal result of a request that did not get an answer."""
-    status = Status.FAILED
     reports: tuple[ErrorReport, ...] = (_report(error, at),)
     if isinstance(error, RequestInvalid):
         reports = tuple(_report(type(error)([problem]), at) for problem in error.problems)
-    if isinstance(error, RequestRejected):
-        return Result(
-            origin=origin,
-            result_id=result_id(origin.request_id),
-            status=Status.REJECTED,
-            errors=reports,
-            risk=error.risk,
-            limits=error.limits,
-        )
-    if isinstance(error, DeadlineExceeded):
-        status = Status.EXPIRED
-    return Result(origin=origin, result_id=result_id(origin.request_id), status=status, errors=reports)
+    result = Result(origin=origin, result_id=result_id(origin.request_id), status=error.ends_as, errors=reports)
+    return replace(result, risk=error.risk, limits=error.limits) if isinstance(error, RequestRejected) else result
 
 
 def _report(error: PipelineError, at: datetime) -> ErrorReport:

@@ -52,14 +52,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
-from schemas.records import ErrorReport, RateLimit, Severity
+from schemas.records import ErrorReport, RateLimit, Severity, Status
 
 
 class PipelineError(Exception):
-    """Root. `code` is stable and documented; `retryable` is the whole policy."""
+    """Root. `code` is stable and documented; `retryable` and `ends_as` are the whole policy.
+
+    `ends_as` is the status of the request whose record is given up. What `failed` also leaves a dead letter; what was rejected or
+    expired needs nobody's care and leaves none.
+    """
 
     code: ClassVar[str] = "pipeline_error"
     retryable: ClassVar[bool] = False
+    ends_as: ClassVar[Status] = Status.FAILED
     severity: ClassVar[Severity] = Severity.ERROR
 
     def __init__(self, message: str, *, context: Mapping[str, str] | None = None) -> None:
@@ -132,13 +137,13 @@ class SophiaUnavailable(Transient):
 
 
 class AnswerPending(Transient):
-    """A rating came before the result of its request; it waits until the deadline of that request has passed."""
+    """A rating came before the result of its request. It waits for FORGESTREAM_RATE_WAIT_S at most; redrive it when the result is there."""
 
     code = "answer_pending"
 
 
 class HistoryUnavailable(Transient):
-    """The broker did not show the results of the past. Operator: runbook `lag-grows`."""
+    """The broker did not show the results of the past for as long as a rating waits. Operator: runbook `lag-grows`, then redrive."""
 
     code = "history_unavailable"
 
@@ -182,6 +187,7 @@ class RequestRejected(Permanent):
 
     code = "request_rejected"
     severity = Severity.INFO
+    ends_as = Status.REJECTED
     limits: tuple[RateLimit, ...] = ()
     risk: float = 0.0
 
@@ -292,7 +298,7 @@ class SophiaRefused(Permanent):
 
 
 class AnswerUnknown(Permanent):
-    """A rating names a request that has no result, or another conversation than its own. Operator: mend the producer, redrive."""
+    """A rating names a request without a result, or another conversation than its own. Operator: mend the producer, redrive."""
 
     code = "answer_unknown"
 
@@ -341,6 +347,7 @@ class DeadlineExceeded(PipelineError):
 
     code = "deadline_exceeded"
     severity = Severity.WARNING
+    ends_as = Status.EXPIRED
 
 
 class DeliveryFailed(PipelineError):

@@ -9,16 +9,17 @@ import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from schemas.codec import RecordUndecodable, RecordUnencodable, SchemaUnknown, Serde, origin_of
+from schemas.records import Status
 from streams.deadletter import dead_letter_headers, failed_result
 from streams.errors import (
     DeadlineExceeded,
     HandlerFailed,
     PipelineError,
     RecordInvalid,
-    RequestRejected,
     SchemaNotLoaded,
     Transient,
     Undecodable,
@@ -66,7 +67,7 @@ class Stage:
     handler: Callable[[Any, Any], Awaitable[None] | None]
     tombstone: Callable[[str, Any], Awaitable[None] | None] | None
     waits: bool
-    patient: bool
+    patience_s: float  # for which transient errors are tried again, however many tries that takes
     in_flight: int
     in_flight_mb: float | None = None  # of one partition; the engine's setting when absent
     ordered: bool = True
@@ -119,6 +120,7 @@ class Guard:
 
     async def _tried(self, scope: Scope, error: PipelineError | None) -> None:
         attempts = 0 if error is None else 1
+        began = self._engine.clock.now()
         while True:
             if error is None:
                 attempts += 1
@@ -126,7 +128,7 @@ class Guard:
                 error = await self._attempt(scope)
             if error is None:
                 break
-            if not await self._worth_another_try(scope, error, attempts):
+            if not await self._worth_another_try(scope, error, attempts, began):
                 await self._engine.owned()
                 self._give_up(scope, error, attempts)
                 break
@@ -213,12 +215,14 @@ class Guard:
             return None
         return max(0.0, (scope.origin.deadline - self._engine.clock.now()).total_seconds())
 
-    async def _worth_another_try(self, scope: Scope, error: PipelineError, attempts: int) -> bool:
+    async def _worth_another_try(self, scope: Scope, error: PipelineError, attempts: int, began: datetime) -> bool:
         """Wait before the next try; False when there is to be none."""
         settings = self._engine.settings.engine
+        out_of_patience = (self._engine.clock.now() - began).total_seconds() >= self._stage.patience_s
         if isinstance(error, SchemaNotLoaded):
-            return attempts <= settings.retry_attempts and await self._engine.fetch_schema(error.schema_id)
-        if not error.retryable or (attempts >= settings.retry_attempts and not self._stage.patient):
+            worth = attempts <= settings.retry_attempts or not out_of_patience
+            return worth and await self._engine.fetch_schema(error.schema_id)
+        if not error.retryable or (attempts >= settings.retry_attempts and out_of_patience):
             return False
         wished = error.retry_after_s if isinstance(error, Transient) else None
         pause = pause_s(attempts, self._stage.pauses or settings, chance=self._engine.chance(), wished_s=wished)
@@ -237,10 +241,10 @@ class Guard:
         at = self._engine.clock.now()
         if reads.topic.ends_request and (origin := self._origin(scope)) is not None:
             outbox(self._engine.results, failed_result(origin, error, at))
-        if isinstance(error, RequestRejected):
+        if error.ends_as is Status.REJECTED:
             self.counts.rejected += 1
             log.info("request rejected: %s", error.message)
-        elif isinstance(error, DeadlineExceeded):
+        elif error.ends_as is Status.EXPIRED:
             self.counts.expired += 1
             log.warning("request expired: %s", error.message)
         else:

@@ -196,7 +196,7 @@ class PastResults(Protocol):
     """The results of requests that have ended, as long as their topic keeps them."""
 
     async def find(self, origin: Origin) -> Result | None:
-        """Return the result of a request; None when it is not there, or not there yet. Raises HistoryUnavailable."""
+        """Return the result of a request; None when it is not there, or not there yet. Raises HistoryUnavailable, AnswerUnknown."""
 
 
 class EffectMemory(Protocol):

@@ -1,6 +1,10 @@
 """The one retry policy: exponential backoff with full jitter, or the other side's own wish."""
 
+import math
 from typing import Protocol
+
+FOR_EVER = math.inf
+"""The patience of a stage whose topic is the buffer while another system is down."""
 
 
 class Pauses(Protocol):

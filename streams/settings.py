@@ -629,6 +629,13 @@ class RateSettings:
     grace_s: float = setting(
         30.0, "A rating waits for the result of its request until this long after its deadline", unit="s", least=0
     )
+    wait_s: float = setting(
+        120.0,
+        "A rating waits no longer than this, whatever its deadline; then it is a dead letter",
+        unit="s",
+        least=0,
+        why="a record that waits holds back the commits of its partition",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,7 +65,8 @@ def attach_unit(unit: Unit, app: App, topics: Topics, outside: Outside, settings
         if outside.feedback_sink is not None:
             deliver.attach(app, reads=topics.feedback, outcomes=topics.outcomes, effects=topics.effects, memory=outside.effects,
                            sink=outside.feedback_sink, circuits=outside.circuits, clock=outside.clock, settings=settings.dataforge)
-        rate.attach(app, reads=topics.ratings, writes=topics.feedback, results=outside.past, clock=outside.clock, settings=settings.rate)
+        rate.attach(app, reads=topics.ratings, writes=topics.feedback, results=outside.past, clock=outside.clock, settings=settings.rate,
+                    max_deadline_s=settings.admit.max_deadline_s)
         propose.attach(app, reads=topics.proposals, writes=topics.sophia_proposals, analyst=outside.analyst,
                        encoder=outside.encoder, settings=settings.propose)
         if outside.proposal_sink is not None:

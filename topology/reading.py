@@ -93,8 +93,10 @@ def reader_at(
     return Reader(places, kafka, follow=follow, wait_s=wait_s)
 
 
-async def open_reader(names: Collection[str], span: Span, kafka: KafkaSettings) -> Reader:
-    """Look up where the topics begin and end; what is written from this moment on is not missed.
+async def open_reader(
+    names: Collection[str], span: Span, kafka: KafkaSettings, *, partition: int | None = None
+) -> Reader:
+    """Look up where the topics, or one partition of them, begin and end; what is written from this moment on is not missed.
 
     Raises:
         BrokerUnreachable: no broker answers.
@@ -105,7 +107,11 @@ async def open_reader(names: Collection[str], span: Span, kafka: KafkaSettings) 
     if missing := sorted(set(names) - set(existing)):
         raise StartRefused(f"there is no topic {', '.join(missing)} on {kafka.bootstrap}; see `forgestream topics`")
     offsets = await cluster.offsets([existing[name] for name in names])
-    starts = [TopicPartition(*place, first if span.from_beginning else end) for place, (first, end) in offsets.items()]
+    starts = [
+        TopicPartition(*place, first if span.from_beginning else end)
+        for place, (first, end) in offsets.items()
+        if partition in {None, place[1]}
+    ]
     return Reader(starts, kafka, follow=span.follow)
 
 

@@ -90,6 +90,7 @@ def _id_problems(query: TextQuery) -> Iterator[str]:
         ("tenant", origin.tenant),
         ("source_service", origin.source_service),
         ("replay_id", origin.replay_id),
+        ("user_id", origin.user_id),
         ("context_pack_id", query.context_pack_id),
         ("model", query.model),
     )

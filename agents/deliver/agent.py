@@ -9,6 +9,7 @@ from streams.courier import Books, Courier, Receiver
 from streams.emit import Emit
 from streams.errors import DataForgeRefused, DataForgeUnavailable
 from streams.ports import Clock, EffectMemory, FeedbackSink
+from streams.retry import FOR_EVER
 from streams.settings import DataForgeSettings
 from streams.topic import Topic
 
@@ -42,6 +43,6 @@ def attach(
     books = Books(outcomes=outcomes, effects=effects, memory=memory)
     courier = Courier(receiver, books, key=reads.key, circuits=circuits, partitions=reads.partitions, clock=clock)
 
-    @app.stage(reads, name=STAGE, ordered=False, patient=True, pauses=settings)
+    @app.stage(reads, name=STAGE, ordered=False, patience_s=FOR_EVER, pauses=settings)
     async def deliver(feedback: Feedback, emit: Emit) -> None:
         await courier.deliver(feedback, f"{feedback.feedback_id}/{STAGE}", emit)

@@ -5,6 +5,7 @@ from schemas.records import Invalidation, KnowledgeDocument
 from streams.app import App
 from streams.emit import Emit
 from streams.ports import ChunkStore, Clock, Encoder
+from streams.retry import FOR_EVER
 from streams.settings import IndexSettings
 from streams.topic import Topic
 
@@ -25,7 +26,7 @@ def attach(
         await store.delete(document_id)
         emit(invalidations, rules.deleted(document_id, clock.now()))
 
-    @app.stage(reads, name="index", tombstone=forget, patient=True)
+    @app.stage(reads, name="index", tombstone=forget, patience_s=FOR_EVER)
     async def index(document: KnowledgeDocument, emit: Emit) -> None:
         passages = rules.passages(document, settings)
         vectors = await encoder.encode(rules.texts_to_embed(passages)) if passages else ()

@@ -12,8 +12,8 @@ LONGEST_ID = 256
 LONGEST_CORRECTION = 20_000
 
 
-def check(rating: Rating) -> None:
-    """Refuse a rating that says nothing, or something that cannot be.
+def check(rating: Rating, max_deadline_s: float) -> None:
+    """Refuse a rating that says nothing, or something that cannot be. No request that was answered had a later deadline.
 
     Raises:
         RecordInvalid: with all problems.
@@ -29,6 +29,11 @@ def check(rating: Rating) -> None:
         problems.append("correction must not be empty; leave it out instead")
     if rating.correction is not None and len(rating.correction) > LONGEST_CORRECTION:
         problems.append(f"correction has {len(rating.correction):,} characters, more than {LONGEST_CORRECTION:,}")
+    allowed_s = (rating.origin.deadline - rating.origin.event_time).total_seconds()
+    if allowed_s > max_deadline_s:
+        problems.append(
+            f"deadline is {allowed_s:,.0f} s after event_time; no request has more than {max_deadline_s:,.0f} s"
+        )
     if problems:
         raise RecordInvalid("; ".join(problems))
 
@@ -42,7 +47,7 @@ def feedback(rating: Rating, result: Result | None, now: datetime, settings: Rat
     """
     if result is None:
         request_id = rating.origin.request_id
-        if now < rating.origin.deadline + timedelta(seconds=settings.grace_s):
+        if now - rating.origin.deadline < timedelta(seconds=settings.grace_s):
             raise AnswerPending(f"request {request_id} was rated and has no result yet")
         raise AnswerUnknown(
             f"request {request_id} was rated and has no result; a rating must carry the origin of the result as it is",

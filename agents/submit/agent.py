@@ -9,6 +9,7 @@ from streams.courier import Books, Courier, Receiver
 from streams.emit import Emit
 from streams.errors import SophiaRefused, SophiaUnavailable
 from streams.ports import Clock, EffectMemory, ProposalSink
+from streams.retry import FOR_EVER
 from streams.settings import SophiaSettings
 from streams.topic import Topic, of_tenant
 
@@ -39,7 +40,7 @@ def attach(
     books = Books(outcomes=outcomes, effects=effects, memory=memory)
     courier = Courier(receiver, books, key=reads.key, circuits=circuits, partitions=reads.partitions, clock=clock)
 
-    @app.stage(reads, name=STAGE, ordered=False, patient=True, pauses=settings)
+    @app.stage(reads, name=STAGE, ordered=False, patience_s=FOR_EVER, pauses=settings)
     async def submit(proposal: SophiaProposal, emit: Emit) -> None:
         proposed = of_tenant(proposal.origin.tenant, proposal.proposal_id)
         await courier.deliver(proposal, f"{proposed}/{STAGE}", emit)

@@ -56,6 +56,7 @@ class Shell:
             **os.environ,
             "FORGESTREAM_KAFKA": kafka.bootstrap,
             "FORGESTREAM_KAFKA_TOPIC_PREFIX": kafka.topic_prefix,
+            "FORGESTREAM_KAFKA_PARTITIONS": str(kafka.partitions),
         }
 
     def run(self, *arguments: str, given: str = "") -> Done:
@@ -124,10 +125,10 @@ async def test_what_is_produced_can_be_tailed_decoded(shell: Shell) -> None:
     seen = shell.lines("tail", "texts", "--from", "beginning", "--no-follow")
 
     assert sent[0]["partition"] == sent[1]["partition"]
-    assert sent[0]["key"] == "s-1"
-    assert sent[2]["key"] == sent[2]["request_id"]
+    assert sent[0]["key"] == "default#s-1"
+    assert sent[2]["key"] == f"default#{sent[2]['request_id']}"
     assert {(one["partition"], one["offset"]) for one in seen} == {(one["partition"], one["offset"]) for one in sent}
-    conversation = [one["record"]["query"] for one in seen if one["key"] == "s-1"]
+    conversation = [one["record"]["query"] for one in seen if one["key"] == "default#s-1"]
     assert conversation == ["first?", "second? ünïcödé 🐙"]
 
 

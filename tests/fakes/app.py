@@ -64,7 +64,7 @@ class FakeApp:
     def __init__(self) -> None:
         self.stages: dict[str, Handler] = {}
         self.tombstones: dict[str, Handler] = {}
-        self.patient: set[str] = set()
+        self.patience_s: dict[str, float] = {}
         self.counted: dict[str, Any] = {}
         self.tables: dict[str, FakeTable[Any]] = {}
         self.sent: dict[str, list[Any]] = defaultdict(list)
@@ -82,7 +82,7 @@ class FakeApp:
         in_flight_mb: float | None = None,
         ordered: bool = True,
         aside: bool = False,
-        patient: bool = False,
+        patience_s: float = 0.0,
         pauses: Pauses | None = None,
         tombstone: Handler | None = None,
     ) -> Callable[[Handler], Handler]:
@@ -91,8 +91,7 @@ class FakeApp:
                 self.stages[topic.name] = handler
                 if tombstone is not None:
                     self.tombstones[topic.name] = tombstone
-            if patient:
-                self.patient.add(name)
+            self.patience_s[name] = patience_s
             return handler
 
         return declare

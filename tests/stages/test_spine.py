@@ -40,6 +40,7 @@ from streams.errors import (
     RequestInvalid,
     StoreUnavailable,
 )
+from streams.retry import FOR_EVER
 from streams.settings import Settings
 from tests.clock import FixedClock
 from tests.fakes.app import FakeApp
@@ -379,7 +380,7 @@ async def test_while_the_store_is_down_a_document_waits_and_no_cache_hears_of_it
         await app.put(TOPICS.knowledge, KnowledgeDocument(document_id="d", title="t", text="x", updated_at=NOON))
 
     assert app.of(TOPICS.invalidations) == []
-    assert "index" in app.patient
+    assert app.patience_s["index"] == FOR_EVER
 
 
 async def test_deliver_hands_feedback_over_and_reports_the_call(app: FakeApp, clock: FixedClock) -> None:
@@ -405,7 +406,7 @@ async def test_deliver_leaves_failures_to_the_engine_and_reports_them(
         await app.put(TOPICS.feedback, a_feedback())
 
     assert [(o.ok, o.error_code) for o in app.of(TOPICS.outcomes)] == [(not counts, error.code)]
-    assert "deliver" in app.patient
+    assert app.patience_s["deliver"] == FOR_EVER
 
 
 def attach_index(app: FakeApp, store: ScriptedStore, clock: FixedClock) -> None:

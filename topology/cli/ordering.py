@@ -1,4 +1,4 @@
-"""What `champions` and `circuits` have in common: an order says who gives it and why, and is obeyed once."""
+"""What `champions`, `circuits` and `sessions` have in common: an order says who gives it and why, and is obeyed once."""
 
 import getpass
 import secrets
@@ -85,18 +85,7 @@ class Obedient(Generic[R]):
     ) -> None:
         """Send an order, wait for its effect and show it. Exit code 1 when there was none in time."""
         self.check(subject)
-        if not reason.strip():
-            raise typer.BadParameter("say why: --reason is kept with the order")
-        at = datetime.now(UTC)
-        command = Command(
-            command_id=order_id or uuid7(int(at.timestamp() * 1000), secrets.token_bytes(RANDOM_BYTES)),
-            subject=subject,
-            action=action,
-            model=model,
-            issued_by=by or _user(),
-            reason=reason.strip(),
-            at=at,
-        )
+        command = an_order(action, subject, reason=reason, by=by, order_id=order_id, model=model)
         read = settings()
         topics = Topics.of(read.kafka)
         row = run(lambda: ordered(command, self.shown_on(topics), read, wait_s=wait_s))
@@ -109,6 +98,24 @@ class Obedient(Generic[R]):
                 f"{wait_s:g} s; is the unit that does running?"
             )
             raise typer.Exit(FAILED)
+
+
+def an_order(
+    action: CommandAction, subject: str, *, reason: str, by: str | None, order_id: str | None, model: str | None = None
+) -> Command:
+    """Return an order of now, given by the user of this machine when nobody else is named."""
+    if not reason.strip():
+        raise typer.BadParameter("say why: --reason is kept with the order")
+    at = datetime.now(UTC)
+    return Command(
+        command_id=order_id or uuid7(int(at.timestamp() * 1000), secrets.token_bytes(RANDOM_BYTES)),
+        subject=subject,
+        action=action,
+        model=model,
+        issued_by=by or _user(),
+        reason=reason.strip(),
+        at=at,
+    )
 
 
 def _user() -> str:

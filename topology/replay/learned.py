@@ -14,9 +14,8 @@ from streams.circuit import unwell
 from streams.settings import RankSettings, Settings, WatchSettings
 from streams.topic import Topic
 from topology.cluster import Cluster
-from topology.diagram import drawn
 from topology.reading import TO_THE_END, Decoder, open_reader
-from topology.units import group
+from topology.tables import changelog
 
 POLICY = "policy_compliance"
 SHOWN = 10  # keys named in a note
@@ -63,13 +62,12 @@ async def snapshot(settings: Settings, schemas: SchemaSource, at: datetime) -> S
     """Return the live tables as their changelogs tell them up to `at`. Reads only."""
     found = Snapshot()
     existing = await Cluster(settings.kafka).topics()
-    owners = {table: group(unit, settings.kafka.topic_prefix) for unit, table in drawn(settings).tables()}
     for table, record in (("champions", Ranking), ("circuits", CircuitState), ("sessions", Session)):
-        name = f"{owners[table]}-{table}-changelog"
-        if name not in existing:
+        log = changelog(table, record, settings)
+        if log.name not in existing:
             found.notes += (f"there is no live table {table} yet: it begins empty",)
             continue
-        rows, lost = await _rows(_changelog(name, record, existing[name].partitions), schemas, settings, at)
+        rows, lost = await _rows(log, schemas, settings, at)
         setattr(found, table, rows)
         if lost:
             found.notes += (
@@ -118,17 +116,3 @@ async def _rows(
 def _some(keys: Sequence[str]) -> str:
     shown = ", ".join(keys[:SHOWN])
     return shown if len(keys) <= SHOWN else f"{shown} and {len(keys) - SHOWN:,} more"
-
-
-def _changelog(name: str, record: type, partitions: int) -> Topic[Any]:
-    return Topic(
-        name=name,
-        record=record,
-        key=lambda _: "",
-        key_name="table key",
-        owner="",
-        partitions=partitions,
-        doc="",
-        retention=None,
-        compacted=True,
-    )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.admit.rules import admitted
-from schemas.records import Domain, Request, Strategy, Task, TextQuery
+from schemas.records import Domain, Origin, Request, Strategy, Task, TextQuery
 from streams.errors import RequestInvalid
 from streams.settings import AdmitSettings
 from tests.given import NOON, a_text_query, an_origin
@@ -101,17 +101,29 @@ def test_a_number_of_tokens_out_of_range_is_refused(max_tokens: int) -> None:
     assert "max_tokens" in problems(dataclasses.replace(a_text_query(), max_tokens=max_tokens))[0]
 
 
-@pytest.mark.parametrize("wrong", ["", " ", "-", "a b", "x" * 129, "../etc", "r\u00e9", "a\n", "1;drop", "\x00"])
+@pytest.mark.parametrize(
+    "wrong", ["", " ", "-", "a b", "x" * 129, "../etc", "r\u00e9", "a\n", "1;drop", "a#b", "\x00", "\x00" * 100_000]
+)
 def test_what_does_not_look_like_an_id_is_refused(wrong: str) -> None:
-    origin = dataclasses.replace(an_origin(), request_id=wrong, session_id=wrong, tenant=wrong)
+    """Every text of the origin is an id: a new one is checked from its first day."""
+    of_origin = [field.name for field in dataclasses.fields(Origin) if field.name not in {"event_time", "deadline"}]
+    origin = dataclasses.replace(an_origin(), **dict.fromkeys(of_origin, wrong))
     asked = dataclasses.replace(a_text_query(origin=origin), context_pack_id=wrong, model=wrong)
 
     found = problems(asked)
 
-    assert [problem.split(" ", 1)[0] for problem in found] == [
-        "request_id", "session_id", "tenant", "context_pack_id", "model",
-    ]  # fmt: skip
+    assert {problem.split(" ", 1)[0] for problem in found} == {*of_origin, "context_pack_id", "model"}
+    assert len(of_origin) == 7
+    assert len(found) == 9
     assert all(problem.isascii() and len(problem) < 300 for problem in found)
+
+
+@pytest.mark.parametrize("wrong", ["", "e", "english please", "en_US", "en-", "\x00" * 100_000])
+def test_a_language_that_is_no_tag_is_refused(wrong: str) -> None:
+    (problem,) = problems(dataclasses.replace(a_text_query(), language=wrong))
+
+    assert problem.startswith("language must be a BCP 47 tag")
+    assert len(problem) < 300
 
 
 @pytest.mark.parametrize(

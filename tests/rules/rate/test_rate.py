@@ -12,6 +12,7 @@ from streams.settings import RateSettings
 from tests.given import NOON, a_rating, a_result, an_origin
 
 SETTINGS = RateSettings(grace_s=30.0)
+LONGEST_S = 3600.0
 DEADLINE = an_origin().deadline
 
 
@@ -47,7 +48,7 @@ def test_where_nobody_answered_nothing_was_rated() -> None:
 
 @pytest.mark.parametrize("rating", [a_rating(), a_rating(score=None, correction="No."), a_rating(score=0.0)])
 def test_a_score_a_correction_or_both_are_a_rating(rating: Rating) -> None:
-    rules.check(rating)
+    rules.check(rating, LONGEST_S)
 
 
 @pytest.mark.parametrize(
@@ -64,4 +65,12 @@ def test_a_score_a_correction_or_both_are_a_rating(rating: Rating) -> None:
 )
 def test_a_rating_that_says_nothing_is_refused_with_every_problem(rating: Rating, problem: str) -> None:
     with pytest.raises(RecordInvalid, match=problem):
-        rules.check(rating)
+        rules.check(rating, LONGEST_S)
+
+
+def test_a_deadline_that_no_request_can_have_had_is_refused() -> None:
+    latest = replace(an_origin(), deadline=NOON + timedelta(seconds=LONGEST_S))
+    rules.check(a_rating(origin=latest), LONGEST_S)
+
+    with pytest.raises(RecordInvalid, match="no request has more than 3,600 s"):
+        rules.check(a_rating(origin=replace(latest, deadline=NOON.replace(year=2036))), LONGEST_S)

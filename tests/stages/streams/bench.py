@@ -101,7 +101,7 @@ class Bench:
         *,
         waits: bool | None = None,
         in_flight: int = 8,
-        patient: bool = False,
+        patience_s: float = 0.0,
         tombstone: Callable[[str, Any], Awaitable[None] | None] | None = None,
     ) -> None:
         """Declare the stage under test."""
@@ -113,7 +113,7 @@ class Bench:
                 handler=handler,
                 tombstone=tombstone,
                 waits=asyncio.iscoroutinefunction(handler) if waits is None else waits,
-                patient=patient,
+                patience_s=patience_s,
                 in_flight=in_flight,
             )
         )

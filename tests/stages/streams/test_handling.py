@@ -2,17 +2,60 @@
 
 import asyncio
 import logging
+import struct
 from datetime import timedelta
 
 import pytest
 
-from schemas.records import Status, TextQuery
+from docs.generate import record_fate
+from schemas.codec import SchemaUnknown
+from schemas.records import RateLimit, Status, TextQuery
 from streams.emit import Emit
-from streams.errors import DeliveryFailed, ProviderRefused, ProviderUnavailable, RequestInvalid
+from streams.errors import (
+    AnswerPending,
+    DeadlineExceeded,
+    DeliveryFailed,
+    InjectionSuspected,
+    Permanent,
+    PipelineError,
+    ProviderRefused,
+    ProviderUnavailable,
+    RateLimited,
+    RequestInvalid,
+    SchemaNotLoaded,
+    Transient,
+)
 from streams.lanes import TopicPartition
+from streams.retry import FOR_EVER
 from tests.fakes.received import FakeReceived
-from tests.given import NOON, a_request
+from tests.given import NOON, a_request, an_origin
 from tests.stages.streams.bench import DEAD_LETTERS, KNOWLEDGE, REQUESTS, RESULTS, TEXTS, TP, a_bench, payloads
+
+
+def bench_query() -> TextQuery:
+    return TextQuery(origin=an_origin(), query="?")
+
+
+def an_error(kind: type[PipelineError]) -> PipelineError:
+    """Return one; some are made of more than a message."""
+    if issubclass(kind, RequestInvalid):
+        return kind(["one", "two"])
+    if issubclass(kind, RateLimited):
+        limit = RateLimit(name="tenant requests", limit=1, remaining=0, reset_at=NOON)
+        return kind([limit], limit)
+    if issubclass(kind, InjectionSuspected):
+        return kind(0.9, ["rule"], "1")
+    return kind("why")
+
+
+def kinds_of(kind: type[PipelineError]) -> list[type[PipelineError]]:
+    return [kind, *(found for child in kind.__subclasses__() for found in kinds_of(child))]
+
+
+# one that is fetched and not tried: tests of schemas say what becomes of it
+RECORD_ERRORS = [
+    kind for root in (Transient, Permanent, DeadlineExceeded) for kind in kinds_of(root) if kind is not SchemaNotLoaded
+]
 
 
 def copied(record: TextQuery, emit: Emit) -> None:
@@ -179,13 +222,72 @@ async def test_a_patient_stage_never_gives_up_on_a_transient_error() -> None:
         if attempts < 20:
             raise ProviderUnavailable("busy")
 
-    bench.stage(handler, reads=REQUESTS, patient=True)
+    bench.stage(handler, reads=REQUESTS, patience_s=FOR_EVER)
     received = FakeReceived(0, bench.encoded(REQUESTS, a_request()), topic="requests")
 
     await bench.put(received)
 
     assert attempts == 20
     assert not bench.producer.sent
+
+
+async def test_patience_ends_with_a_dead_letter_and_the_partition_goes_on() -> None:
+    """However often that is: the usual number of tries is too few for what comes late, and for ever too many."""
+    bench = await a_bench(retry_attempts=2, retry_initial_s=4, retry_max_s=4)
+
+    def handler(record: TextQuery, emit: Emit) -> None:
+        raise AnswerPending("not there yet")
+
+    bench.stage(handler, reads=REQUESTS, patience_s=20.0)
+
+    await bench.put(FakeReceived(0, bench.encoded(REQUESTS, a_request()), topic="requests"))
+
+    (letter,) = bench.producer.to("dead-letters")
+    assert letter.header("forgestream.error-code") == "answer_pending"
+    assert sum(bench.pauses) == 20.0
+    assert bench.watermark(TopicPartition("requests", 0)) == 1
+
+
+async def test_a_schema_that_is_met_after_many_tries_is_still_asked_for() -> None:
+    bench = await a_bench(retry_attempts=1)
+    tries = 0
+
+    def handler(record: object, emit: Emit) -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 5:
+            raise AnswerPending("not there yet")
+        if tries == 5:
+            raise SchemaUnknown(next(iter(bench.ids.remote)))
+
+    bench.ids.forget(struct.unpack(">I", bench.encoded(TEXTS, bench_query())[1:5])[0])
+    bench.stage(handler, reads=REQUESTS, patience_s=60.0)
+
+    await bench.put(FakeReceived(0, bench.encoded(REQUESTS, a_request()), topic="requests"))
+
+    assert (tries, len(bench.ids.fetched)) == (6, 1)
+    assert not bench.producer.sent
+
+
+@pytest.mark.parametrize("kind", RECORD_ERRORS, ids=lambda kind: kind.code)
+async def test_what_becomes_of_a_record_is_what_the_page_of_errors_says(kind: type[PipelineError]) -> None:
+    """The class of the error decides; docs/errors.md reads the same class."""
+    bench = await a_bench(retry_attempts=2)
+
+    def handler(record: TextQuery, emit: Emit) -> None:
+        raise an_error(kind)
+
+    bench.stage(handler)
+
+    await bench.put(bench.text())
+
+    said = record_fate(kind)
+    (result,) = bench.sent(RESULTS)
+    letters = bench.producer.to("dead-letters")
+    assert f"terminal result `{result.status}`" in said
+    assert ("no dead letter" in said) == (not letters)
+    assert ("dead letter" in said.replace("no dead letter", "")) == bool(letters)
+    assert ("tried again" in said) == bool(bench.pauses)
 
 
 async def test_no_pause_outlives_the_deadline() -> None:
