@@ -101,6 +101,14 @@ def topics_table() -> str:
     )
 
 
+def conversations_page(text: str) -> str:
+    """Return docs/conversations.md with what stays where current."""
+    topics = drawn(Settings()).topics
+    said = [topic for topic in topics if topic.record is bytes or "origin" in topic.record.__dataclass_fields__]
+    rows = "".join(f"| `{topic.name}` | {kept(topic)} | {topic.doc} |\n" for topic in said)
+    return between_markers(text, "kept", f"| topic | kept | holds |\n|---|---|---|\n{rows}")
+
+
 def example_bytes() -> str:
     """Return a whole value of topic `texts`, byte by byte, as the codec writes it."""
     asked = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -133,7 +141,7 @@ def between_markers(text: str, name: str, content: str) -> str:
     """Return `text` with what stands between the markers of `name` replaced."""
     pattern = re.compile(rf"(<!-- {name}: written by `make generate` -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
     if not pattern.search(text):
-        raise SystemExit(f"README.md has no markers for {name}")
+        raise SystemExit(f"there are no markers for {name}")
     return pattern.sub(lambda found: f"{found[1]}{content.rstrip()}\n{found[2]}", text)
 
 
@@ -141,6 +149,7 @@ DOCUMENTS: Mapping[str, Callable[[str], str]] = {
     "docs/errors.md": errors_page,
     "docs/topology.md": topology_page,
     "docs/settings.md": lambda _: settings_page(),
+    "docs/conversations.md": conversations_page,
     "README.md": readme,
 }
 

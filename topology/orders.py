@@ -93,7 +93,8 @@ async def row_of(topic: Topic[T], key: str, settings: Settings) -> T | None:
     row: T | None = None
     async with aclosing(reader.records()) as records:
         async for read in records:
-            row = await _row(decoder, read, topic) if read.key == key.encode() else row
+            if read.key == key.encode():
+                row = await _row(decoder, read, topic)
     return row
 
 

@@ -17,6 +17,9 @@ from topology.cluster import Cluster, ExistingTopic, TopicPlan
 POLL_S = 0.1
 CHANGELOG_BYTES = 1024 * 1024
 SEGMENTS_PER_RETENTION = 24
+LAG_MS = (
+    24 * 60 * 60 * 1000
+)  # after which the broker closes a segment and compacts it, however little was written since
 
 
 def plan_of(topic: Topic[Any], kafka: KafkaSettings) -> TopicPlan:
@@ -30,8 +33,12 @@ def plan_of(topic: Topic[Any], kafka: KafkaSettings) -> TopicPlan:
 
 
 def plan_of_changelog(name: str, kafka: KafkaSettings) -> TopicPlan:
-    """Return how the broker must keep the changelog of a table: compacted only, or recovery never ends."""
-    return TopicPlan(name=name, partitions=kafka.partitions, config=_with_bounds(_compact(), kafka, CHANGELOG_BYTES))
+    """Return how the broker must keep the changelog of a table: compacted only, or recovery never ends.
+
+    What a row was before it was changed or deleted is compacted away within a day: conversations are deleted on request.
+    """
+    kept = {**_compact(), "max.compaction.lag.ms": str(LAG_MS)}
+    return TopicPlan(name=name, partitions=kafka.partitions, config=_with_bounds(kept, kafka, CHANGELOG_BYTES))
 
 
 async def provision(plans: Collection[TopicPlan], kafka: KafkaSettings) -> Sequence[str]:

@@ -3,6 +3,7 @@
 import dataclasses
 import unicodedata
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -107,7 +108,8 @@ def test_a_number_of_tokens_out_of_range_is_refused(max_tokens: int) -> None:
 def test_what_does_not_look_like_an_id_is_refused(wrong: str) -> None:
     """Every text of the origin is an id: a new one is checked from its first day."""
     of_origin = [field.name for field in dataclasses.fields(Origin) if field.name not in {"event_time", "deadline"}]
-    origin = dataclasses.replace(an_origin(), **dict.fromkeys(of_origin, wrong))
+    ids: dict[str, Any] = dict.fromkeys(of_origin, wrong)
+    origin = dataclasses.replace(an_origin(), **ids)
     asked = dataclasses.replace(a_text_query(origin=origin), context_pack_id=wrong, model=wrong)
 
     found = problems(asked)

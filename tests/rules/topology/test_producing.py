@@ -37,12 +37,12 @@ def test_a_bare_question_becomes_a_request_with_id_time_and_deadline(schemas: Sc
 def test_a_session_given_becomes_the_key_and_the_rest_is_filled_in(schemas: SchemaSource) -> None:
     (record,) = prepared(
         TOPICS.texts,
-        [b'{"query": "why?", "origin": {"session_id": "s-1", "request_id": "mine"}}'],
+        [b'{"query": "why?", "origin": {"session_id": "s-1", "request_id": "mine", "tenant": "b"}}'],
         schemas,
         lambda: FILLED,
     )
 
-    assert record.key == b"s-1"
+    assert record.key == b"b#s-1"
     assert record.request_id == "mine"
 
 

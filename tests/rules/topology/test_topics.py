@@ -6,7 +6,7 @@ import pytest
 from schemas.records import Feedback, KnowledgeDocument, Origin, TextQuery
 from streams.producer import ENVELOPE_BYTES
 from streams.settings import KafkaSettings
-from topology.provision import plan_of
+from topology.provision import plan_of, plan_of_changelog
 from topology.topics import REQUEST_KEY, Topics
 
 AT = datetime(2026, 11, 21, tzinfo=UTC)
@@ -104,6 +104,13 @@ def test_a_compacted_topic_is_compacted_only() -> None:
 
     assert plan.config["cleanup.policy"] == "compact"
     assert "retention.ms" not in plan.config
+
+
+def test_what_was_deleted_from_a_table_leaves_its_changelog_within_a_day() -> None:
+    """Kafka's own default is never: the newest segment is not compacted, and without traffic it stays the newest."""
+    plan = plan_of_changelog("changelog", KafkaSettings())
+
+    assert (plan.config["cleanup.policy"], plan.config["max.compaction.lag.ms"]) == ("compact", "86400000")
 
 
 def test_effects_are_kept_for_a_day_in_segments_that_can_go_in_time() -> None:

@@ -106,7 +106,7 @@ async def test_outputs_keep_key_event_time_stage_and_trace() -> None:
     await bench.put(plain, traced)
 
     first, second = bench.producer.to("requests")
-    assert first.key == b"s-1"
+    assert first.key == b"default#s-1"
     assert first.timestamp_ms == plain.timestamp
     assert first.header("forgestream-stage") == "stage"
     assert (first.header("traceparent") or "").startswith("00-000000000000700080000000")
