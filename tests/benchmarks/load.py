@@ -102,7 +102,7 @@ def avro_coders(schema: str, schema_id: int) -> tuple[Callable[[int], Iterator[R
                 "max_tokens": 256,
             }
             fastavro.schemaless_writer(out, parsed, query)
-            yield key.encode(), out.getvalue()
+            yield f"default#{key}".encode(), out.getvalue()
 
     def sequence(value: bytes) -> int:
         record: Any = fastavro.schemaless_reader(io.BytesIO(value[len(header) :]), parsed, None)

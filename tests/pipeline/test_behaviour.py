@@ -88,7 +88,7 @@ async def test_every_record_of_a_conversation_has_its_key_and_its_partition(depl
         path += [topics.evaluations, topics.results]
         places = {(stored.key, stored.partition) for topic in path for stored in pipeline.stored(topic)}
         assert len(places) == 1
-        assert {key for key, _ in places} == {b"talk"}
+        assert {key for key, _ in places} == {b"default#talk"}
 
 
 async def test_a_malformed_request_is_rejected_with_every_problem(deploy: Deploy, clock: FixedClock) -> None:
@@ -130,7 +130,7 @@ async def test_bytes_of_every_kind_stop_no_topic(deploy: Deploy, clock: FixedClo
         inputs: Sequence[Topic[Any]] = [topics.texts, topics.commands, topics.prompts, topics.verdicts]
         for topic in inputs:
             for value in garbage:
-                await pipeline.put_bytes(topic, value, key=b"request-1")
+                await pipeline.put_bytes(topic, value, key=b"default#request-1")
 
         await pipeline.put(topics.texts, a_question(1))
         await pipeline.settle()
