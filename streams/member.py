@@ -77,8 +77,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         use_safe_connections()
         await super().on_start()
         self._note_signs_of_life(self._ensure_consumer()._coordinator)  # noqa: SLF001 - no public way
-        self._minding = self.parent_loop.create_task(self._mind(self._ensure_consumer()), name="mind the consumer")
-        self._minding.add_done_callback(self._minded)
+        self._minding = mind(self._ensure_consumer(), self.engine.fail)
 
     async def on_thread_stop(self) -> None:
         """Disconnect."""
@@ -97,27 +96,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return response
 
         coordinator._send_req = send_and_note  # noqa: SLF001 - no public way
-
-    async def _mind(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
-        """Ask for the errors of aiokafka's own tasks: Faust does not, and until somebody does they stand still."""
-        coordinator, fetcher = consumer._coordinator, consumer._fetcher  # noqa: SLF001 - no public way
-        while True:
-            await asyncio.sleep(MIND_S)
-            try:
-                coordinator.check_errors()
-                if fetcher._fetch_task.done():  # noqa: SLF001 - no public way
-                    fetcher._fetch_task.result()  # noqa: SLF001 - no public way
-            except KafkaError as error:
-                if error.retriable and not coordinator._coordination_task.done():  # noqa: SLF001 - no public way
-                    log.warning("the group cannot be reached now: %r", error)
-                    continue
-                self.engine.fail(ConsumerLost(f"the consumer gave up: {error!r}"))
-                return
-
-    def _minded(self, minding: asyncio.Task[None]) -> None:
-        """Stop the worker when nobody minds its consumer any more."""
-        if not minding.cancelled() and (error := minding.exception()) is not None:
-            self.engine.fail(ConsumerLost(f"the consumer cannot be minded: {error!r}"))
 
     async def _fetch_records(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - Faust's signature
         try:
@@ -164,6 +142,33 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         else:
             return True
         return False
+
+
+def mind(consumer: aiokafka.AIOKafkaConsumer, fail: Callable[[BaseException], None]) -> asyncio.Task[None]:
+    """Call `fail` when a consumer gives up, or cannot be minded any more. Returns who minds it, to be cancelled."""
+
+    def ended(minding: asyncio.Task[None]) -> None:
+        if not minding.cancelled() and (error := minding.exception()) is not None:
+            fail(ConsumerLost(f"the consumer gave up: {error!r}"))
+
+    minding = asyncio.create_task(_mind(consumer), name="mind the consumer")
+    minding.add_done_callback(ended)
+    return minding
+
+
+async def _mind(consumer: aiokafka.AIOKafkaConsumer) -> None:
+    """Ask for the errors of aiokafka's own tasks: Faust does not, and until somebody does they stand still."""
+    coordinator, fetcher = consumer._coordinator, consumer._fetcher  # noqa: SLF001 - no public way
+    while True:
+        await asyncio.sleep(MIND_S)
+        try:
+            coordinator.check_errors()
+            if fetcher._fetch_task.done():  # noqa: SLF001 - no public way
+                fetcher._fetch_task.result()  # noqa: SLF001 - no public way
+        except KafkaError as error:
+            if not error.retriable or coordinator._coordination_task.done():  # noqa: SLF001 - no public way
+                raise
+            log.warning("the group cannot be reached now: %r", error)
 
 
 def _seen(serving: asyncio.Task[None]) -> None:
