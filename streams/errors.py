@@ -19,6 +19,7 @@ PipelineError
 │   │   │   ├── AudioInvalid      audio that cannot be decoded, or is not as announced
 │   │   │   ├── NothingHeard      audio without speech
 │   │   │   └── TranscriptDoubtful  speech that was not understood well enough
+│   │   ├── AudioOverload         more audio at once than there is room for
 │   │   ├── InjectionSuspected    the text tries to give the model new instructions
 │   │   └── RateLimited           the tenant or the user has asked too much
 │   ├── ProviderRefused           a provider said no: wrong key, unknown model
@@ -218,6 +219,13 @@ class TranscriptDoubtful(RequestInvalid):
     """Speech whose transcript is less certain than FORGESTREAM_TRANSCRIBE_REFUSE_BELOW."""
 
     code = "transcript_doubtful"
+
+
+class AudioOverload(RequestRejected):
+    """More audio at once than a worker has room for. Operator: more workers, or more FORGESTREAM_TRANSCRIBE_IN_FLIGHT_MB."""
+
+    code = "audio_overload"
+    severity = Severity.WARNING
 
 
 class InjectionSuspected(RequestRejected):

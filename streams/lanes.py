@@ -39,6 +39,18 @@ class Received(Protocol):
     def headers(self) -> Sequence[tuple[str, bytes]]: ...  # noqa: D102
 
 
+class Handled(NamedTuple):
+    """A complete record that waits for those before it: where it was, and nothing of what it held."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
 class Slot:
     """One record under way. `pending` counts its handler and its unconfirmed outputs."""
 
@@ -46,7 +58,7 @@ class Slot:
 
     def __init__(self, window: "Window", received: Received) -> None:
         self.window = window
-        self.received = received
+        self.received: Received = received
         self.size = len(received.value or b"") + len(received.key or b"")
         self.pending = 1
         self.begun = False
@@ -56,14 +68,14 @@ class Slot:
         """Count one of the pending things as done."""
         self.pending -= 1
         if self.pending == 0:
-            self.window.advance()
+            self.window.complete(self)
 
     def delivered(self, error: object, _message: object) -> None:
         """Take the delivery report of one output; an unconfirmed output leaves the record incomplete for ever."""
         if error is None:
             self.pending -= 1
             if self.pending == 0:
-                self.window.advance()
+                self.window.complete(self)
         else:
             self.window.on_lost(self, error)
 
@@ -75,7 +87,7 @@ class Window:
         start: begins the handling of a slot; returns True when the handler has already returned, False when `release` will be called.
         in_flight: most handlers that wait at the same time.
         most_records: most records held; those beyond stay in the backlog and the partition should be paused.
-        most_bytes: most bytes of keys and values held.
+        most_bytes: most bytes of keys and values held; a complete record holds none, however many before it are not.
         ordered: False begins records of one key side by side, in order of offset; the stage then keeps what order it needs.
         on_room: called when the backlog has been taken in and the partition may be resumed.
         on_lost: called with the error when the broker did not confirm an output.
@@ -138,13 +150,16 @@ class Window:
         while self._ready and self._running < self._in_flight:
             self._begin(self._ready.popleft())
 
-    def advance(self) -> None:
+    def complete(self, slot: Slot) -> None:
         """Move the watermark over everything complete, and take in more of the backlog when half of the room is free."""
         slots = self._slots
+        self._bytes -= slot.size
+        slot.size = 0
+        if slots and slots[0] is not slot:
+            was = slot.received
+            slot.received = Handled(was.topic, was.partition, was.offset, was.timestamp, was.key)
         while slots and slots[0].pending == 0:
-            slot = slots.popleft()
-            self._bytes -= slot.size
-            self.watermark = slot.received.offset + 1
+            self.watermark = slots.popleft().received.offset + 1
         if self._backlog and not self._filling and (not slots or self._has_room(2)):
             self._fill()
             if not self._backlog:

@@ -255,7 +255,10 @@ class TranscribeSettings:
         10.0, "A clip whose next chunk does not come for this long is refused", unit="s", least=0.01
     )
     in_flight_mb: float = setting(
-        96.0, "Most bytes of unfinished clips and what came behind them, per partition", unit="MiB", least=16
+        96.0,
+        "Most bytes of clips under way in a worker; the newest unfinished ones beyond it are refused",
+        unit="MiB",
+        least=16,
     )
     live_buffer_s: float = setting(
         10.0, "Live speech held; beyond it the older half is dropped", unit="s", least=1, most=30

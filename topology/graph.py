@@ -79,7 +79,7 @@ def attach_unit(unit: Unit, app: App, topics: Topics, outside: Outside, settings
     if unit is Unit.VOICE:
         transcribe.attach(app, reads=topics.audio, texts=topics.texts, transcripts=topics.transcripts, proposals=topics.proposals,
                           results=topics.results, speech_requests=topics.speech_requests, decoder=outside.decoder,
-                          recognizer=outside.recognizer, settings=settings.transcribe)
+                          recognizer=outside.recognizer, clock=outside.clock, settings=settings.transcribe)
         synthesize.attach(app, reads=topics.speech_requests, writes=topics.speech, outcomes=topics.outcomes, engines=outside.engines,
                           circuits=outside.circuits, clock=outside.clock, settings=settings.synthesize)
         # beside embed, which reads the same topic in another unit

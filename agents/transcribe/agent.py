@@ -4,16 +4,22 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from agents.transcribe import rules
-from agents.transcribe.clips import Clips
-from agents.transcribe.live import LiveStreams
+from agents.transcribe.clips import MOST_CLIPS, Clips, room_mb
+from agents.transcribe.live import MOST_HELD, MOST_STREAMS, LiveStreams
 from schemas.records import AudioChunk, Proposal, Result, SpeechRequest, TextQuery, Transcript
 from streams.app import App
+from streams.deadletter import failed_result
 from streams.emit import Emit
+from streams.ports import Clock
 from streams.settings import TranscribeSettings
 from streams.speech import Decoder, Recognizer, seconds
 from streams.topic import Topic
 
 S = TypeVar("S")
+
+# Of one partition: what clips and streams can hold at most, so that it never stands still with nothing that ends.
+HANDLERS = MOST_CLIPS + MOST_STREAMS * MOST_HELD
+BESIDE_CLIPS_MB = 16.0
 
 
 class Send(Protocol):
@@ -52,14 +58,17 @@ def attach(
     speech_requests: Topic[SpeechRequest],
     decoder: Decoder,
     recognizer: Recognizer,
+    clock: Clock,
     settings: TranscribeSettings,
 ) -> None:
     """Make transcripts of clips and live speech; they go on as questions, as proposals, or end there."""
     onward = Onward(texts=texts, proposals=proposals, results=results)
 
     def uttered(said: Transcript, chunk: AudioChunk, emit: Emit) -> None:
-        if rules.refusal(said, settings) is None:
+        if (refused := rules.refusal(said, settings)) is None:
             onward.send(said, chunk, emit.now)
+        else:
+            emit.now(results, failed_result(said.origin, refused, clock.now()))
 
     def silenced(chunk: AudioChunk, emit: Emit) -> None:
         emit.now(speech_requests, rules.silence(chunk.origin))
@@ -67,7 +76,13 @@ def attach(
     clips = Clips(settings)
     live = LiveStreams(recognizer, settings, on_speech=silenced, on_utterance=uttered, transcripts=transcripts)
 
-    @app.stage(reads, name="transcribe", ordered=False, in_flight_mb=settings.in_flight_mb)
+    @app.stage(
+        reads,
+        name="transcribe",
+        ordered=False,
+        in_flight=HANDLERS,
+        in_flight_mb=room_mb(settings) + BESIDE_CLIPS_MB,
+    )
     async def transcribe(chunk: AudioChunk, emit: Emit) -> None:
         if chunk.live:
             await live.hear(chunk, emit)

@@ -1,8 +1,9 @@
 """Live speech: small frames by session, partial transcripts while somebody speaks, a final one after every utterance.
 
 As with clips the topic keeps what is not done: the frame an utterance begins in holds it, its handler stays until the
-utterance is over. Meanwhile every quarter of a second one more frame waits; the latest of them that lies before the rest
-of the buffer holds the next utterance, so that every sample not yet transcribed is read again after a kill.
+utterance is over. Meanwhile every quarter of a second one more frame waits, until it is known to lie among the words of this
+utterance; the latest of them that lies before the rest of the buffer holds the next one, so that every sample not yet
+transcribed is read again after a kill.
 """
 
 import asyncio
@@ -11,17 +12,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from agents.transcribe import rules
-from agents.transcribe.hearing import LiveAudio, Settled, in_bytes, spoken, tail
+from agents.transcribe.clips import Key, Over
+from agents.transcribe.hearing import LEAD_S, LiveAudio, Settled, Tail, in_bytes, spoken, tail
 from schemas.records import AudioChunk, Transcript, Word
 from streams.emit import Emit
-from streams.errors import AudioInvalid
+from streams.errors import AudioOverload
 from streams.settings import TranscribeSettings
 from streams.speech import Heard, Recognizer, seconds
 from streams.topic import Topic, request_key
 
 HELD_EVERY_S = 0.25
-MOST_STREAMS = 1_000
-Key = tuple[str, str]
+MOST_HELD = 12  # frames of a stream; those of the words being spoken are let go with every hearing
+MOST_STREAMS = 250
 
 
 @dataclass(slots=True)
@@ -45,6 +47,7 @@ class LiveStream:
         self.came = asyncio.Event()
         self.ended = False
         self.spoke = False
+        self.told = False
         self._next = -1
 
     def add(self, chunk: AudioChunk) -> bool:
@@ -78,6 +81,7 @@ class LiveStreams:
         self._on_utterance = on_utterance
         self._transcripts = transcripts
         self._streams: OrderedDict[Key, LiveStream] = OrderedDict()
+        self._refused = Over()
 
     def __len__(self) -> int:
         """Count the streams held."""
@@ -88,10 +92,13 @@ class LiveStreams:
 
         Raises:
             AudioInvalid: it is no frame of live speech.
+            AudioOverload: too many speak; said once of a stream.
             SpeechUnavailable: the model cannot answer now.
         """
         rules.check(chunk)
         key = (request_key(chunk.origin), chunk.clip_id)
+        if key in self._refused:
+            return
         stream = self._streams.get(key) or self._begin(key)
         holder = self._held(key, stream, chunk, emit)
         if holder is None or not await holder.called:
@@ -102,7 +109,8 @@ class LiveStreams:
         if len(self._streams) >= MOST_STREAMS:
             idle = next((old for old, stream in self._streams.items() if not stream.holders), None)
             if idle is None:
-                raise AudioInvalid([f"{MOST_STREAMS:,} people speak at the same time; try again later"])
+                self._refused.add(key)
+                raise AudioOverload(f"{MOST_STREAMS:,} live streams are open; begin a new one later")
             del self._streams[idle]
         stream = self._streams[key] = LiveStream(self._settings)
         return stream
@@ -117,7 +125,7 @@ class LiveStreams:
         if not stream.add(chunk):
             return None
         last = stream.holders[-1].position if stream.holders else None
-        if last is not None and position - last < in_bytes(HELD_EVERY_S):
+        if last is not None and (position - last < in_bytes(HELD_EVERY_S) or len(stream.holders) >= MOST_HELD):
             return None
         holder = Holder(position, chunk, task, asyncio.get_running_loop().create_future())
         if last is None:
@@ -149,13 +157,17 @@ class LiveStreams:
             over = tail(
                 heard, seconds(pcm), pause_s=self._settings.live_pause_s, ended=stream.ended, full=stream.audio.full
             )
-            if heard.speech:
-                self._tell(stream, holder, heard, over.utterance_s, began, emit)
+            vanished = stream.told and not heard.speech and over.silent_s > 0  # what was told of is no speech after all
+            final = over.utterance_s > 0 or vanished
+            if heard.speech or vanished:
+                self._tell(stream, holder, heard, over, began, emit, final=final)
             cut = began + in_bytes(over.utterance_s or over.silent_s)
             stream.audio.forget(max(0, cut - stream.audio.start))
-            if over.utterance_s:
-                stream.settled, stream.spoke = Settled(), False
+            if final:
+                stream.settled, stream.spoke, stream.told = Settled(), False, False
                 holder.utterances += 1
+            elif heard.speech:
+                _free(stream, holder, began + in_bytes(heard.speech[-1][1] - LEAD_S))
             if self._hand_over(stream, holder):
                 return
 
@@ -172,34 +184,27 @@ class LiveStreams:
     def _hand_over(self, stream: LiveStream, holder: Holder) -> bool:
         """Let the latest frame before the rest of the buffer hold it. False when that is this frame itself."""
         if stream.ended and stream.audio.start == stream.audio.end:
-            for other in stream.holders:
-                if not other.called.done():
-                    other.called.set_result(False)
+            _free(stream, holder, stream.audio.end + 1)
             return True
         before = [other for other in stream.holders if other.position <= stream.audio.start]
         following = before[-1] if before else holder
         if following is holder:
             return False
-        for other in before[:-1]:
-            if not other.called.done():
-                other.called.set_result(False)
-        stream.holders = [other for other in stream.holders if other.position >= following.position]
+        _free(stream, following, following.position)
         if not following.called.done():
             following.called.set_result(True)
         return True
 
     def _tell(
-        self, stream: LiveStream, holder: Holder, heard: Heard, utterance_s: float, began: int, emit: Emit
+        self, stream: LiveStream, holder: Holder, heard: Heard, over: Tail, began: int, emit: Emit, *, final: bool
     ) -> None:
         chunk, told = holder.chunk, rules.believed(heard)
         if not stream.spoke and told.text:
             stream.spoke = True
             self._on_speech(chunk, emit)
-        words, settled = stream.settled.hear(_shifted(told.words, began), final=utterance_s > 0)
-        final = utterance_s > 0
-        said = rules.transcript(
-            chunk, heard, told, self._settings, duration_s=utterance_s or seconds(stream.audio.copy())
-        )
+        words, settled = stream.settled.hear(_shifted(told.words, began), final=final)
+        held_s = seconds(stream.audio.copy())
+        said = rules.transcript(chunk, heard, told, self._settings, duration_s=over.utterance_s or held_s)
         said = replace(
             said,
             origin=rules.utterance_origin(chunk.origin, chunk.sequence, holder.utterances),
@@ -209,11 +214,20 @@ class LiveStreams:
             stable_chars=len(spoken(words[:settled])),
             dropped_s=stream.audio.dropped_s,
         )
-        if not said.text:
+        if not said.text and not (final and stream.told):
             return
+        stream.told = True
         emit.now(self._transcripts, said)
         if final:
             self._on_utterance(said, chunk, emit)
+
+
+def _free(stream: LiveStream, holder: Holder, position: int) -> None:
+    """Let go of all frames before a position but the one that holds the utterance."""
+    for other in stream.holders:
+        if other is not holder and other.position < position and not other.called.done():
+            other.called.set_result(False)
+    stream.holders = [other for other in stream.holders if other is holder or other.position >= position]
 
 
 def _shifted(words: Sequence[Word], position: int) -> tuple[Word, ...]:

@@ -53,9 +53,9 @@ class FakeEmit:
         for name, record in self._held:
             self._sent[name].append(record)
 
-    def end(self) -> None:
+    def end(self, *, done: bool = True) -> None:
         for callback in self._at_end:
-            callback(True)
+            callback(done)
 
 
 class FakeApp:

@@ -67,11 +67,25 @@ class ReadingRecognizer:
         return a_hearing(a_segment(text)) if text else a_hearing(speech=())
 
 
-class SampleRecognizer:
-    """A `Recognizer` for live speech: stretches of one value are words, `w<value>`; zero is silence."""
+class ScriptedRecognizer:
+    """A `Recognizer` that hears what it is told; the last for ever."""
+
+    def __init__(self, *replies: Heard) -> None:
+        self._replies = list(replies)
 
     async def listen(self, pcm: bytes, *, language: str | None = None) -> Heard:
         await asyncio.sleep(0)
+        return self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
+
+
+class SampleRecognizer:
+    """A `Recognizer` for live speech: stretches of one value are words, `w<value>`; zero is silence. It waits at its gate."""
+
+    def __init__(self) -> None:
+        self.gate: asyncio.Event | None = None
+
+    async def listen(self, pcm: bytes, *, language: str | None = None) -> Heard:
+        await (self.gate.wait() if self.gate is not None else asyncio.sleep(0))
         samples = np.frombuffer(pcm, dtype="<i2")
         words, at = [], 0
         for value, run in itertools.groupby(samples.tolist()):

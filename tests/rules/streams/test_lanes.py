@@ -176,6 +176,20 @@ def test_other_keys_go_on_behind_a_busy_one() -> None:
     assert observed.window.watermark is None
 
 
+def test_what_is_complete_takes_no_room_behind_one_that_is_not() -> None:
+    observed = Observed(in_flight=9, most_records=100, most_bytes=100)
+
+    observed.window.offer([FakeReceived(number, key=None, value=b"x" * 40) for number in range(50)])
+    while len(observed.running) > 1:
+        slot = observed.running[1]
+        observed.finish(slot)
+        observed.confirm(slot)
+
+    assert len(observed.begun) == 50
+    assert [slot.received.value for slot in observed.begun] == [b"x" * 40, *[None] * 49]
+    assert not observed.window.paused
+
+
 def test_records_without_a_key_wait_for_nobody() -> None:
     observed = Observed(in_flight=8)
 
