@@ -191,6 +191,7 @@ class TextQuery:
     speak: Annotated[bool, "Also synthesize the answer"] = False
     language: Annotated[str | None, "BCP 47 tag, detected when absent"] = None
     confidence: Annotated[float | None, "Confidence of the transcript this text came from, 0 to 1"] = None
+    doubtful: Annotated[bool, "True when that confidence is below the setting"] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,6 +342,8 @@ class Request:
     screened_by: Annotated[str | None, "Version of the screen; none when it was off"] = None
     limits: Annotated[tuple[RateLimit, ...], "Rate limits and what is left of them"] = ()
     history: Annotated[tuple[Turn, ...], "Earlier turns of the conversation, oldest first"] = ()
+    confidence: Annotated[float | None, "Confidence of the transcript the query came from, 0 to 1"] = None
+    doubtful: Annotated[bool, "True when that confidence is below the setting"] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -662,6 +665,7 @@ class Result:
     context_pack_id: Annotated[str | None, "DataForge context pack that was asked for"] = None
     judge: Annotated[str | None, "Model that was to judge beside the rules; none when none is configured"] = None
     judge_prompt: Annotated[str | None, "Version of what the judge is asked"] = None
+    confidence: Annotated[float | None, "Confidence of the transcript, when it was spoken, 0 to 1"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ def fingerprint(request: Request) -> str:
     asked = [
         origin.session_id, origin.user_id, origin.replay_id, request.query, request.domain, request.task,
         request.context_pack_id, request.strategy, request.model, request.temperature, request.max_tokens,
-        request.strict, request.speak,
+        request.strict, request.speak, request.doubtful,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:32]
 

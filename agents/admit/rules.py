@@ -46,6 +46,8 @@ def admitted(query: TextQuery, settings: AdmitSettings) -> Request:
         max_tokens=query.max_tokens,
         strict=query.strict,
         speak=query.speak,
+        confidence=query.confidence,
+        doubtful=query.doubtful,
     )
 
 

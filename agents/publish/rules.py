@@ -6,6 +6,7 @@ from datetime import datetime
 
 from schemas.ids import result_id
 from schemas.records import Chunk, Evaluation, Feedback, Proposal, Result, Source, SpeechRequest, Status
+from streams.degradations import TRANSCRIPT_DOUBTFUL
 from streams.errors import AnswerRefused, AnswerWithheld, StrictRefused
 from streams.feedback import NOT_PASSED, judged
 from streams.speech import turn
@@ -50,6 +51,7 @@ def result(evaluation: Evaluation, at: datetime) -> Result:
         reused=answer.reused,
         query=answer.request.query,
         context_pack_id=answer.request.context_pack_id,
+        confidence=answer.request.confidence,
     )
 
 
@@ -99,7 +101,8 @@ def speech_requests(evaluation: Evaluation, ended: Result) -> Sequence[SpeechReq
 
 
 def _degradations(evaluation: Evaluation) -> tuple[str, ...]:
-    known = evaluation.answer.degradations
+    answer = evaluation.answer
+    known = (TRANSCRIPT_DOUBTFUL, *answer.degradations) if answer.request.doubtful else answer.degradations
     return known if evaluation.passed else (*known, NOT_PASSED)
 
 

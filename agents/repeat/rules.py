@@ -49,4 +49,5 @@ def shared(duplicate: Duplicate, first: Result) -> Result:
         cost_usd=0.0,
         input_tokens=0,
         output_tokens=0,
+        confidence=duplicate.request.confidence,
     )

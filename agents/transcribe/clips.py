@@ -259,7 +259,9 @@ class Clips:
     def _give_up_newest(self) -> None:
         newest = next(other for other in reversed(self._gathering.values()) if not other.settled)
         self.held_bytes -= newest.size
-        newest.give_up(AudioOverload("more clips are under way than there is room for; send this one later, as a new clip"))
+        newest.give_up(
+            AudioOverload("more clips are under way than there is room for; send this one later, as a new clip")
+        )
         self.held_bytes += newest.size
 
     def _end(self, key: Key, gathering: Gathering) -> Callable[[bool], None]:

@@ -8,6 +8,7 @@ from itertools import pairwise
 from agents.transcribe.curve import CURVES
 from schemas.ids import result_id
 from schemas.records import AudioChunk, Origin, Proposal, Result, SpeechRequest, Status, TextQuery, Transcript, Word
+from streams.degradations import TRANSCRIPT_DOUBTFUL
 from streams.errors import AudioInvalid, NothingHeard, RequestInvalid, TranscriptDoubtful
 from streams.settings import TranscribeSettings
 from streams.speech import Heard, Segment, turn
@@ -156,6 +157,7 @@ def text_query(said: Transcript, chunk: AudioChunk) -> TextQuery:
         speak=chunk.speak,
         language=said.language,
         confidence=said.confidence,
+        doubtful=said.doubtful,
     )
 
 
@@ -175,13 +177,14 @@ def proposal(said: Transcript) -> Proposal:
 
 def result(said: Transcript) -> Result:
     """Return the end of a request that wanted the words and no answer."""
-    degradations = ("transcript_doubtful",) if said.doubtful else ()
+    degradations = (TRANSCRIPT_DOUBTFUL,) if said.doubtful else ()
     return Result(
         origin=said.origin,
         result_id=result_id(said.origin.request_id),
         status=Status.DEGRADED if degradations else Status.OK,
         text=said.text,
         degradations=degradations,
+        confidence=said.confidence,
     )
 
 

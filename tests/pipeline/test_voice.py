@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from schemas.ids import result_id
-from schemas.records import AudioChunk, Result, SpeechChunk, SpeechRequest, Status, Transcript
+from schemas.records import AudioChunk, Result, SpeechChunk, SpeechRequest, Status, TextQuery, Transcript
 from streams.clients.models.echo import Echo
 from streams.errors import ProviderRefused, SpeechUnavailable
 from streams.settings import Settings, TranscribeSettings, WatchSettings
@@ -70,6 +70,22 @@ async def test_a_spoken_question_is_answered_and_the_answer_spoken(clock: FixedC
         (analysis,) = pipeline.records(pipeline.topics.analyses)
         assert analysis.origin.request_id == "request-1"
         assert pipeline.dead_letters == []
+
+
+async def test_the_answer_to_a_question_that_was_hardly_understood_says_so(clock: FixedClock) -> None:
+    """And a person who types the same at the same time has an answer without that mark."""
+    unsure = replace(VOICE, transcribe=replace(VOICE.transcribe, doubtful_below=0.99))
+    async with in_memory(clock, settings=unsure) as pipeline:
+        await say(pipeline, a_clip(1, session_id="talk"))
+        await pipeline.put(pipeline.topics.texts, TextQuery(origin=spoken_by(2, session_id="talk"), query=QUESTION))
+        await pipeline.settle()
+
+        (said,), ended = finals(pipeline), results(pipeline)
+        heard, typed = ended["request-1"], ended["request-2"]
+        assert (heard.status, heard.degradations[0], heard.text) == (Status.DEGRADED, "transcript_doubtful", QUESTION)
+        assert heard.confidence == said.confidence > 0.5
+        assert (typed.text, typed.confidence) == (QUESTION, None)
+        assert "transcript_doubtful" not in typed.degradations
 
 
 async def test_chunks_may_come_in_any_order_doubled_and_of_many_clips_at_once(clock: FixedClock) -> None:

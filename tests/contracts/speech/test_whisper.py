@@ -2,11 +2,14 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
+from faster_whisper import WhisperModel
 
 from streams.clients.audio.decoder import decoded
 from streams.clients.speech.registry import engines_of
@@ -15,6 +18,7 @@ from streams.errors import AudioInvalid, ModelMissing, SpeechUnavailable
 from streams.settings import SynthesizeSettings, TranscribeSettings
 from streams.speech import RATE_HZ, seconds
 from tests.contracts.speech.recordings import tone
+from tests.eventually import eventually
 
 SENTENCE = "The quick brown fox jumps over the lazy dog."
 
@@ -102,13 +106,79 @@ async def test_the_model_not_used_for_longest_is_unloaded(tmp_path: Path) -> Non
     recognizer = Whisper(TranscribeSettings(models_kept=1, multilingual_model=str(other), threads=1))
 
     await recognizer.listen(b"\0\0", language="en")
-    heard = await recognizer.listen(b"\0\0", language="de")
+    heard = await recognizer.listen(b"\0\0")
 
     assert (recognizer.loaded(), heard.model) == (1, "other")
     await recognizer.close()
     assert recognizer.loaded() == 0
     with pytest.raises(SpeechUnavailable, match="shut down"):
         await recognizer.listen(b"\0\0")
+
+
+class Weights:
+    """Stands for a model where only loading is of interest: nobody speaks, so it is not asked for words."""
+
+    supported_languages = ("en", "fr")
+
+
+def two_models(
+    tmp_path: Path, load: Callable[[Path], object] = lambda _: None, *, idle_unload_s: float = 900.0
+) -> Whisper:
+    """An English model in `en` and a multilingual one in `all`."""
+    settings = TranscribeSettings(
+        model=str(tmp_path / "en"), multilingual_model=str(tmp_path / "all"), idle_unload_s=idle_unload_s
+    )
+
+    def loaded(path: Path, _: TranscribeSettings) -> WhisperModel:
+        load(path)
+        return cast("WhisperModel", Weights())
+
+    return Whisper(settings, loaded)
+
+
+async def test_models_are_loaded_at_the_same_time_before_the_start_is_over(tmp_path: Path) -> None:
+    both = threading.Barrier(2)  # passed by two threads only
+    recognizer = two_models(tmp_path, lambda _: both.wait(10.0))
+
+    await recognizer.start()
+
+    assert recognizer.loaded() == 2
+    await recognizer.close()
+
+
+async def test_who_has_a_model_does_not_wait_for_one_that_loads(tmp_path: Path) -> None:
+    go_on = threading.Event()
+    recognizer = two_models(tmp_path, lambda path: None if path.name == "en" else go_on.wait(10.0))
+
+    french = asyncio.create_task(recognizer.listen(b"\0\0", language="fr"))
+    async with asyncio.timeout(5.0):
+        heard = await recognizer.listen(b"\0\0", language="en")
+
+    assert (heard.model, french.done()) == ("en", False)
+    go_on.set()
+    assert (await french).model == "all"
+    await recognizer.close()
+
+
+async def test_a_model_nobody_uses_is_unloaded_and_loaded_again_when_it_is_needed(tmp_path: Path) -> None:
+    loads: list[str] = []
+    recognizer = two_models(tmp_path, lambda path: loads.append(path.name), idle_unload_s=0.1)
+    await recognizer.start()
+
+    await asyncio.to_thread(eventually, lambda: not recognizer.loaded(), within_s=5.0, what="no model in memory")
+    await recognizer.listen(b"\0\0", language="en")
+
+    assert sorted(loads[:2]) == ["all", "en"]
+    assert loads[2:] == ["en"]
+    await recognizer.close()
+
+
+async def test_a_language_that_a_model_does_not_know_is_the_senders_mistake(tmp_path: Path) -> None:
+    recognizer = two_models(tmp_path)
+
+    with pytest.raises(AudioInvalid, match="all knows no language 'tlh'"):
+        await recognizer.listen(b"\0\0", language="tlh-Piqd")
+    await recognizer.close()
 
 
 async def test_a_folder_without_a_model_is_said_at_the_start(tmp_path: Path) -> None:
