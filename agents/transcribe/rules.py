@@ -89,6 +89,8 @@ def believed(heard: Heard) -> Believed:
         straight = _straightened(segment)
         if straight is not segment:
             discarded.append("repetition")
+            if segment.no_speech > NO_SPEECH:
+                continue  # a song without words: a model that repeats itself is sure of every word
         kept.append(straight)
     return Believed(segments=tuple(kept), discarded=tuple(discarded))
 

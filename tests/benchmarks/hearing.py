@@ -7,6 +7,7 @@ other half, one more voice and recordings of persons.
 import argparse
 import asyncio
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from streams.clients.speech.whisper import Whisper, english_model, named
 from streams.settings import TranscribeSettings
 from tests.benchmarks.hearing_curve import Bin, Heard, bins, error_rate, expected_error, fitted, plain, word_errors
 from tests.benchmarks.hearing_plot import plot
-from tests.benchmarks.hearing_speech import CONDITIONS, VOICES, Clip, recorded, spoken, to_say
+from tests.benchmarks.hearing_speech import CLEAN, CONDITIONS, VOICES, Clip, recorded, spoken, to_say
 from tests.benchmarks.pages import DOCS, written
 
 SETTINGS = TranscribeSettings(threads=1, parallel=os.cpu_count() or 1)
@@ -55,7 +56,7 @@ async def heard_of(half: int, most: int) -> Sequence[Heard]:
         told = rules.believed(await whisper.listen(clip.pcm))
         errors, words = word_errors(clip.said, told.text)
         sure = rules.confidence(told.segments) if plain(told.text) else None
-        return Heard(clip.voice, clip.condition, errors, words, sure)
+        return Heard(clip.voice, clip.condition, errors, words, sure, told.discarded)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -109,12 +110,19 @@ def _reliability(heard: Sequence[Heard]) -> Sequence[str]:
         found = [one for one in heard if belongs(one) and one.confidence is not None]
         before, after = (expected_error(bins(found, sure)) for sure in (_raw, _calibrated))
         lines.append(f"| {name} | {len(found)} | {before:.3f} | {after:.3f} |")
+    return [*lines, "", _unheard(heard)]
+
+
+def _unheard(heard: Sequence[Heard]) -> str:
     silent = sum(one.confidence is None for one in heard)
-    return [
-        *lines,
-        "",
-        f"Nothing was heard in {silent} of {len(heard)} clips; they end with `nothing_heard` and have no confidence.",
-    ]
+    wronged = [one for one in heard if one.discarded]
+    clean = sum(one.condition == CLEAN for one in wronged)
+    reasons = Counter(reason for one in wronged for reason in one.discarded)
+    why = ", ".join(f"{reason} {times}" for reason, times in reasons.most_common()) or "none"
+    return (
+        f"Nothing was heard in {silent} of {len(heard)} clips; they end with `nothing_heard` and have no confidence. "
+        f"Words were taken for invention in {len(wronged)} ({why}), {clean} of them clean."
+    )
 
 
 def _raw(confidence: float) -> float:

@@ -15,13 +15,14 @@ Curve = tuple[tuple[float, float], ...]
 
 
 class Heard(NamedTuple):
-    """A clip, heard again. `confidence` is raw; without any words heard it has none."""
+    """A clip, heard again. `confidence` is raw; without any words heard it has none. `discarded` says what was not believed."""
 
     voice: str
     condition: Condition
     errors: int
     words: int
     confidence: float | None
+    discarded: tuple[str, ...] = ()
 
     @property
     def right(self) -> float:

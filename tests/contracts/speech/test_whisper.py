@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from faster_whisper import WhisperModel
 
+from agents.transcribe import rules
 from streams.clients.audio.decoder import decoded
 from streams.clients.speech.registry import engines_of
 from streams.clients.speech.whisper import Whisper, english_model
 from streams.errors import AudioInvalid, ModelMissing, SpeechUnavailable
 from streams.settings import SynthesizeSettings, TranscribeSettings
 from streams.speech import RATE_HZ, seconds
+from tests.contracts.speech import music
 from tests.contracts.speech.recordings import tone
 from tests.eventually import eventually
 
@@ -84,6 +86,16 @@ async def test_nobody_is_heard_where_nobody_speaks(whisper: Whisper, pcm: bytes)
     heard = await whisper.listen(pcm)
 
     assert (heard.segments, heard.speech) == ((), ())
+
+
+@pytest.mark.parametrize("seed", [0, 6, 10])
+async def test_no_word_of_music_is_believed(whisper: Whisper, seed: int) -> None:
+    """Instruments are told from a voice; of a voice without words the model writes some, and they are left out."""
+    assert (await whisper.listen(music.band(seed))).speech == ()
+    for sung in (music.song(seed), music.song(seed, accompanied=True)):
+        told = rules.believed(await whisper.listen(sung))
+
+        assert told.text == ""
 
 
 async def test_speech_cut_off_at_full_scale_is_still_heard(whisper: Whisper, spoken: bytes) -> None:

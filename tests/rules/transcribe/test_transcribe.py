@@ -56,6 +56,12 @@ def test_a_loop_is_said_once(text: str, straight: str) -> None:
     assert told.discarded == ("repetition",)
 
 
+def test_a_loop_where_nobody_seems_to_speak_is_not_said_at_all() -> None:
+    told = rules.believed(a_hearing(a_segment("I'm so I'm so I'm so I'm so I'm so", no_speech=0.8, avg_logprob=-0.2)))
+
+    assert (told.text, told.discarded) == ("", ("repetition",))
+
+
 def test_confidence_is_the_mean_probability_of_the_tokens() -> None:
     sure, unsure = a_segment(tokens=30, avg_logprob=-0.1), a_segment(tokens=10, avg_logprob=-0.9)
 
