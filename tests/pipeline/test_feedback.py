@@ -188,3 +188,23 @@ async def test_a_rating_of_what_nobody_answered_waits_and_then_says_so(
         assert clock.now() >= never.origin.deadline + timedelta(seconds=5)
         assert feedback(pipeline) == {}
         assert dataforge.calls == []
+
+
+async def test_no_rating_holds_its_partition_up_for_long_whatever_times_it_names(
+    clock: FixedClock, dataforge: LoopbackDataForge, sink: DataForge
+) -> None:
+    """Neither one of ten years ahead nor one whose deadline is a day away, and both leave a dead letter."""
+    of_a_day = replace(a_question(1).origin, deadline=NOON + timedelta(days=1))
+    ahead = NOON.replace(year=2036)
+    of_the_future = replace(a_question(2).origin, event_time=ahead, deadline=ahead + timedelta(seconds=60))
+    async with in_memory(clock, outside(Echo(), clock=clock, sink=sink)) as pipeline:
+        for number, origin in enumerate((of_a_day, of_the_future)):
+            await rated(pipeline, a_rating(f"waits-{number}", origin=origin))
+        await pipeline.settle()
+
+        codes = [
+            value for letter in pipeline.dead_letters for name, value in letter.headers if name.endswith("error-code")
+        ]
+        assert codes == [b"answer_pending"] * 2
+        assert clock.now() - NOON < timedelta(seconds=PATIENT.rate.wait_s + PATIENT.engine.retry_max_s)
+        assert dataforge.calls == []

@@ -299,6 +299,20 @@ async def test_live_speech_is_told_while_it_is_spoken_and_becomes_questions(cloc
         assert pipeline.dead_letters == []
 
 
+async def test_live_speech_of_two_tenants_with_the_same_names_is_heard_apart(clock: FixedClock) -> None:
+    of_a = a_stream(1, frames([1, 2, 0, 0]))
+    of_b = [
+        replace(frame, origin=replace(frame.origin, request_id="request-2", tenant="b"))
+        for frame in a_stream(1, frames([3, 4, 0, 0]))
+    ]
+    async with in_memory(clock, recognizer=SampleRecognizer()) as pipeline:
+        await say(pipeline, [frame for pair in zip(of_a, of_b, strict=True) for frame in pair])
+        await pipeline.settle()
+
+        heard = {query.origin.tenant: query.query for query in pipeline.records(pipeline.topics.texts)}
+        assert heard == {"default": "w1 w2", "b": "w3 w4"}
+
+
 async def test_a_crash_in_the_middle_loses_no_live_speech(clock: FixedClock) -> None:
     sent = a_stream(1, frames([0, 1, 2, 0, 0, 3, 0, 0]))
     async with in_memory(clock, recognizer=SampleRecognizer()) as undisturbed:
