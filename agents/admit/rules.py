@@ -6,14 +6,12 @@ import unicodedata
 from collections.abc import Iterator
 
 from schemas.records import Domain, Origin, Request, Strategy, Task, TextQuery
+from streams import ids
 from streams.errors import RequestInvalid
 from streams.settings import AdmitSettings
 
 MAX_TEMPERATURE = 2.0
-LONGEST_ID = 128
-_SHOWN = 40
 
-_ID = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.:@/+=-]{{0,{LONGEST_ID - 1}}}")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 # Explicit bidirectional formatting: a person then reads another text than a model does. Marks (LRM, RLM, ALM) may stay.
@@ -71,7 +69,7 @@ def _choice_problems(query: TextQuery) -> Iterator[str]:
     )
     for name, value, allowed in choices:
         if value is not None and value not in allowed:
-            yield f"{name} must be one of {', '.join(allowed)}, not {_shown(value)}"
+            yield f"{name} must be one of {', '.join(allowed)}, not {ids.shown(value)}"
 
 
 def _number_problems(query: TextQuery, settings: AdmitSettings) -> Iterator[str]:
@@ -84,23 +82,10 @@ def _number_problems(query: TextQuery, settings: AdmitSettings) -> Iterator[str]
 
 
 def _id_problems(query: TextQuery) -> Iterator[str]:
-    origin = query.origin
-    ids: tuple[tuple[str, str | None], ...] = (
-        ("request_id", origin.request_id),
-        ("correlation_id", origin.correlation_id),
-        ("session_id", origin.session_id),
-        ("tenant", origin.tenant),
-        ("source_service", origin.source_service),
-        ("replay_id", origin.replay_id),
-        ("user_id", origin.user_id),
-        ("context_pack_id", query.context_pack_id),
-        ("model", query.model),
-    )
-    for name, value in ids:
-        if value is not None and not _ID.fullmatch(value):
-            yield f"{name} must be 1 to {LONGEST_ID} of the characters A-Z a-z 0-9 _ . : @ / + = -, not {_shown(value)}"
+    yield from ids.origin_problems(query.origin)
+    yield from ids.problems(context_pack_id=query.context_pack_id, model=query.model)
     if query.language is not None and not _LANGUAGE.fullmatch(query.language):
-        yield f"language must be a BCP 47 tag, not {_shown(query.language)}"
+        yield f"language must be a BCP 47 tag, not {ids.shown(query.language)}"
 
 
 def _time_problems(origin: Origin, settings: AdmitSettings) -> Iterator[str]:
@@ -109,8 +94,3 @@ def _time_problems(origin: Origin, settings: AdmitSettings) -> Iterator[str]:
         yield f"deadline {origin.deadline.isoformat()} is not after event_time {origin.event_time.isoformat()}"
     elif allowed_s > settings.max_deadline_s:
         yield f"deadline is {allowed_s:,.0f} s after event_time; at most {settings.max_deadline_s:,.0f} s are taken"
-
-
-def _shown(value: str) -> str:
-    """Quote a value somebody sent: ASCII only, cut short."""
-    return ascii(value if len(value) <= _SHOWN else value[:_SHOWN] + "...")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from schemas.ids import embedding_id
 from schemas.records import Analysis, Proposal, SophiaProposal
+from streams import ids
 from streams.errors import RecordInvalid
 from streams.ports import Vector
 from streams.settings import ProposeSettings
@@ -41,7 +42,7 @@ def check(proposal: Proposal, settings: ProposeSettings) -> None:
     Raises:
         RecordInvalid: with all problems.
     """
-    problems = []
+    problems = list(ids.origin_problems(proposal.origin))
     if not 1 <= len(proposal.proposal_id) <= LONGEST_ID:
         problems.append(f"proposal_id must have 1 to {LONGEST_ID} characters, not {len(proposal.proposal_id):,}")
     if not proposal.raw_text.strip():

@@ -4,6 +4,7 @@ import math
 from datetime import datetime, timedelta
 
 from schemas.records import Feedback, Rating, Result
+from streams import ids
 from streams.errors import AnswerPending, AnswerUnknown, RecordInvalid
 from streams.feedback import rated
 from streams.settings import RateSettings
@@ -18,7 +19,7 @@ def check(rating: Rating, max_deadline_s: float) -> None:
     Raises:
         RecordInvalid: with all problems.
     """
-    problems = []
+    problems = list(ids.origin_problems(rating.origin))
     if not 1 <= len(rating.rating_id) <= LONGEST_ID:
         problems.append(f"rating_id must have 1 to {LONGEST_ID} characters, not {len(rating.rating_id):,}")
     if rating.score is not None and not (math.isfinite(rating.score) and 0.0 <= rating.score <= 1.0):

@@ -8,6 +8,7 @@ from itertools import pairwise
 from agents.transcribe.curve import CURVES
 from schemas.ids import result_id
 from schemas.records import AudioChunk, Origin, Proposal, Result, SpeechRequest, Status, TextQuery, Transcript, Word
+from streams import ids
 from streams.degradations import TRANSCRIPT_DOUBTFUL
 from streams.errors import AudioInvalid, NothingHeard, RequestInvalid, TranscriptDoubtful
 from streams.settings import TranscribeSettings
@@ -15,7 +16,6 @@ from streams.speech import Heard, Segment, turn
 
 INTENTS = ("question", "proposal", "transcript")
 LIVE_CODEC, LIVE_RATE_HZ = "pcm_s16le", 16_000
-LONGEST_ID = 128
 MOST_CHUNKS = 16_384  # 16 MiB in chunks of 1 KiB
 
 # Whisper writes fluent text for silence, music and noise. What tells it from speech: it says itself that nobody spoke, it is
@@ -62,9 +62,7 @@ def check(chunk: AudioChunk) -> None:
     Raises:
         AudioInvalid: with all problems.
     """
-    problems = []
-    if not 1 <= len(chunk.clip_id) <= LONGEST_ID:
-        problems.append(f"clip_id must have 1 to {LONGEST_ID} characters, not {len(chunk.clip_id):,}")
+    problems = [*ids.origin_problems(chunk.origin), *ids.problems(clip_id=chunk.clip_id)]
     if not 0 <= chunk.sequence < MOST_CHUNKS and not chunk.live:
         problems.append(f"sequence must be 0 to {MOST_CHUNKS - 1:,}, not {chunk.sequence:,}")
     if chunk.intent not in INTENTS:

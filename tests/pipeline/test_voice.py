@@ -153,7 +153,7 @@ async def test_a_chunk_sent_again_after_its_clip_ended_changes_nothing(clock: Fi
         ([a_clip(1)[0], replace(a_clip(1)[1], codec="mp3")], "chunk 1 says mp3, others wav"),
         ([replace(a_clip(1, "bad", chunks=1)[0])], "the file is damaged"),
         ([replace(a_clip(1, chunks=1)[0], intent="sing")], "intent must be one of"),
-        ([replace(a_clip(1, chunks=1)[0], clip_id="")], "clip_id must have 1 to 128 characters"),
+        ([replace(a_clip(1, chunks=1)[0], clip_id="")], "clip_id must be 1 to 128 of the characters"),
         ([replace(a_clip(1, chunks=1)[0], live=True)], "live speech must be pcm_s16le"),
     ],
 )

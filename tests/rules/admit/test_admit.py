@@ -130,7 +130,15 @@ def test_a_language_that_is_no_tag_is_refused(wrong: str) -> None:
 
 @pytest.mark.parametrize(
     "usual",
-    ["0192d3a1-7b1c-7def-8123-456789abcdef", "user@example.org", "meta-llama/Llama-3.1", "urn:x:1", "aGk+/=", "_1"],
+    [
+        "0192d3a1-7b1c-7def-8123-456789abcdef",
+        "user@example.org",
+        "meta-llama/Llama-3.1",
+        "urn:x:1",
+        "aGk+/=",
+        "_1",
+        "auth0|5f7c8ec7c33c6c004bbafe82",
+    ],
 )
 def test_usual_ids_are_taken(usual: str) -> None:
     asked = dataclasses.replace(a_text_query(origin=an_origin(usual, session_id=usual)), model=usual)

@@ -150,6 +150,7 @@ def test_facts_of_the_producer_are_left_as_they_are() -> None:
         (a_proposal("x" * 20_001), "raw_text has 20,001 characters"),
         (replace(a_proposal(), confidence=1.5), "confidence must be 0 to 1"),
         (replace(a_proposal(), confidence=float("nan")), "confidence must be 0 to 1"),
+        (replace(a_proposal(), origin=replace(an_origin(), tenant="a#b")), "tenant must be 1 to 128"),
         (replace(a_proposal(), proposal_id=""), "proposal_id must have 1 to 256"),
         (replace(a_proposal(), nodes=("{}", "[]", "nonsense")), "nodes must be JSON objects; not so: 1, 2"),
         (replace(a_proposal(), edges=("[" * 100_000,)), "edges must be JSON objects"),

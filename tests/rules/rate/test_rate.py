@@ -60,6 +60,7 @@ def test_a_score_a_correction_or_both_are_a_rating(rating: Rating) -> None:
         (a_rating(correction=" \n"), "correction must not be empty"),
         (a_rating(correction="x" * 20_001), "correction has 20,001 characters"),
         (a_rating(""), "rating_id must have 1 to 256 characters"),
+        (a_rating(origin=replace(an_origin(), tenant="a#b")), "tenant must be 1 to 128"),
         (a_rating("x" * 257, score=-1.0), "not 257; score must be 0 to 1"),
     ],
 )

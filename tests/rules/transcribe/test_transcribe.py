@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from agents.transcribe import rules
 from agents.transcribe.curve import CURVES
 from schemas.records import Status
+from streams.errors import AudioInvalid
 from streams.settings import TranscribeSettings
 from streams.speech import Segment
 from tests.fakes.speech import a_hearing, a_segment
@@ -14,6 +15,15 @@ from tests.pipeline.voices import a_clip
 
 SETTINGS = TranscribeSettings(doubtful_below=0.6, refuse_below=0.4)
 (CHUNK,) = a_clip(1, chunks=1)
+
+
+def test_audio_of_unusable_ids_is_refused_with_every_problem() -> None:
+    wrong = replace(CHUNK, clip_id="c" * 129, origin=replace(CHUNK.origin, tenant="a#b", user_id="\x00" * 100_000))
+
+    with pytest.raises(AudioInvalid) as raised:
+        rules.check(wrong)
+
+    assert [problem.split(" ", 1)[0] for problem in raised.value.problems] == ["tenant", "user_id", "clip_id"]
 
 
 @pytest.mark.parametrize(
