@@ -521,6 +521,7 @@ class Answer:
     reused: Annotated[
         Reuse | None, "Set when nobody was asked; tokens are then those of the first call, the cost is 0"
     ] = None
+    begun: Annotated[str, "What is being spoken already, since a model wrote it; the text mostly begins with it"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -703,6 +704,8 @@ class SpeechRequest:
     text: Annotated[str, "What to say"]
     turn: Annotated[int, "Turn of the conversation; a newer turn silences an older one"] = 0
     voice: Annotated[str | None, "Voice; the setting when absent"] = None
+    begins: Annotated[int, "Number of its first sentence; those before it are in another request of the same id"] = 0
+    ends: Annotated[bool, "False when the rest of the answer is still being written"] = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

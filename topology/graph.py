@@ -46,9 +46,10 @@ def attach_unit(unit: Unit, app: App, topics: Topics, outside: Outside, settings
         compose.attach(app, reads=topics.contexts, writes=topics.prompts, tokenizer=outside.tokenizer,
                        window_tokens=outside.window_tokens, settings=settings.compose)
         route.attach(app, reads=topics.prompts, writes=topics.answers, tokens=topics.tokens, decisions=topics.decisions,
-                     outcomes=topics.outcomes, effects=topics.effects, memory=outside.effects, models=outside.models,
-                     answers=outside.answers, encoder=outside.encoder, champions=outside.champions, circuits=outside.circuits,
-                     clock=outside.clock, settings=settings.route, caching=settings.cache)
+                     outcomes=topics.outcomes, effects=topics.effects, speech_requests=topics.speech_requests, memory=outside.effects,
+                     models=outside.models, answers=outside.answers, encoder=outside.encoder, champions=outside.champions,
+                     circuits=outside.circuits, clock=outside.clock, settings=settings.route, caching=settings.cache,
+                     speaking=settings.synthesize)
         evaluate.attach(app, reads=topics.answers, writes=topics.evaluations, verdicts=topics.verdicts, outcomes=topics.outcomes,
                         judges=outside.judges, circuits=outside.circuits, clock=outside.clock, settings=settings.evaluate)
         publish.attach(app, reads=topics.evaluations, results=topics.results, feedback=topics.feedback,

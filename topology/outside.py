@@ -160,13 +160,13 @@ async def open_outside(
 
         async def answer() -> None:
             if {"models", "tokenizer", "window_tokens"} & set(uses):
-                models = models_of(settings.route)
+                models = models_of(settings.route, cache_dir)
                 judges: tuple[OwnedModel, ...] = ()
                 ports["models"], ports["tokenizer"] = models, models[0].tokenizer
                 competing = [model.spec for model in models if not model.spec.reserve]
                 ports["window_tokens"] = min(spec.context_tokens for spec in competing)
                 if "judges" in uses:
-                    ports["judges"] = judges = judges_of(settings.route, settings.evaluate.judge, models)
+                    ports["judges"] = judges = judges_of(settings.route, settings.evaluate.judge, models, cache_dir)
                 opened = (*models, *(judge for judge in judges if judge not in models))
                 if "models" in uses:
                     await together(*(start(f"language model {model.spec.name}", model) for model in opened))

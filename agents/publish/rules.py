@@ -94,10 +94,15 @@ def proposals(evaluation: Evaluation, ended: Result) -> Sequence[Proposal]:
 
 
 def speech_requests(evaluation: Evaluation, ended: Result) -> Sequence[SpeechRequest]:
-    """Return the answer to be spoken, when that was asked for and there is one to show."""
-    if not evaluation.answer.request.speak or not ended.text:
+    """Return what is still to be spoken of an answer, when that was asked for and there is one to show.
+
+    Where another model than the one that was heard has answered, that is all of it. What was begun is ended, also without words.
+    """
+    begun = evaluation.answer.begun
+    if not evaluation.answer.request.speak or not (ended.text or begun):
         return ()
-    return (SpeechRequest(origin=evaluation.origin, text=ended.text, turn=turn(evaluation.origin)),)
+    rest = ended.text.removeprefix(begun)
+    return (SpeechRequest(origin=evaluation.origin, text=rest, turn=turn(evaluation.origin), begins=1 if begun else 0),)
 
 
 def _degradations(evaluation: Evaluation) -> tuple[str, ...]:

@@ -30,13 +30,18 @@ class _Epoch:
     withheld: bool = False
 
 
+def _by_nobody(_epoch: int, _text: str) -> None:
+    """Nobody listens beside the readers of the topic."""
+
+
 class TokenStream:
     """What a reader of the topic `tokens` sees of a request.
 
     Every attempt is an epoch that begins with `stream_start`. The stream ends with `stream_complete`, or with `error`
     when its request leaves the stage without an answer, or with one that gives the instructions away: what could become
     the canary of the prompt is kept back until it is clear that it does not, and after it nothing is shown. A redelivered
-    request begins with the first epoch that no earlier delivery has used, so that its tokens replace theirs.
+    request begins with the first epoch that no earlier delivery has used, so that its tokens replace theirs. `heard` is told
+    each token with its epoch, as the model writes it.
     """
 
     def __init__(
@@ -47,11 +52,13 @@ class TokenStream:
         settings: RouteSettings,
         *,
         first_epoch: int = 0,
+        heard: Callable[[int, str], None] = _by_nobody,
     ) -> None:
         self._origin = prompt.origin
         self._canary = prompt.canary
         self._first_epoch = first_epoch
         self._send = send
+        self._heard = heard
         self._clock = clock
         self._settings = settings
         self._flush_after = timedelta(milliseconds=settings.flush_ms)
@@ -90,6 +97,7 @@ class TokenStream:
     def token(self, text: str) -> None:
         """Take what the model has just written."""
         epoch, now = self._current(), self._clock.now()
+        self._heard(epoch.number, text)
         epoch.first = epoch.first or now
         epoch.pieces += 1
         if epoch.withheld:

@@ -36,7 +36,7 @@ def attach(
         turns.sweep(lambda known: rules.forgotten(known, now, settings), reads.partitions)
         if not await floor.taken(request, emit):
             return
-        said = rules.sentences_to_say(request.text, settings)
+        said = rules.sentences_to_say(request.text, settings, begins=request.begins)
         for sequence, text in enumerate(said):
             spoken, engine, missed = await ladder.speak(text, request, lambda seen: emit.now(outcomes, seen))
             if not floor.has(request):

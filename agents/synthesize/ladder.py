@@ -22,10 +22,10 @@ class Ladder:
     async def speak(
         self, text: str, request: SpeechRequest, report: Callable[[Outcome], None]
     ) -> tuple[Spoken | None, str, Sequence[str]]:
-        """Return the speech, who spoke, and why no better rung did. Calls are reported when they end."""
+        """Return the speech, who spoke, and why no better rung did. Calls are reported when they end; for no words there are none."""
         request_id = request.origin.request_id
         missed: list[str] = []
-        for engine in self._engines:
+        for engine in self._engines if text else ():
             started = self._clock.now()
             name = rules.dependency(engine.name)
             if not self._gate.lets_through(name, started, request_key(request.origin)):

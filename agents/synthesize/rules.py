@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from schemas.records import SpeechChunk, SpeechRequest, SpokenTurn
+from streams.breaths import opening
 from streams.settings import SynthesizeSettings
 from streams.speech import RATE_HZ, Spoken
 from streams.topic import whose
@@ -21,19 +22,22 @@ _ADDRESS = re.compile(r"https?://\S+")
 _MARKS = re.compile(r"(?m)^\s{0,3}(?:[-*+]|\#{1,6}|>|\d+\.)\s+|[*_`~|]+")
 _UNSPEAKABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 _BREAK = re.compile(r"(?<=[,;:\u2013\u2014])\s|\s")
-_PAUSE = re.compile(r"(?<=[,;:\u2013\u2014])\s")
 
 
-def sentences_to_say(text: str, settings: SynthesizeSettings) -> Sequence[str]:
-    """Return what is said, one breath after the other: no markup, no addresses, nothing too long, the first one short."""
+def sentences_to_say(text: str, settings: SynthesizeSettings, *, begins: int = 0) -> Sequence[str]:
+    """Return what is said, one breath after the other: no markup, no addresses, nothing too long, the first one short.
+
+    What goes on after the first `begins` breaths of an answer has at least an empty one, so that the answer has a last one.
+    """
     plain = _FENCE.sub(" ", text)
     plain = _LINK.sub(r"\1", plain)
     plain = _ADDRESS.sub(" ", _REFERENCE.sub("", plain))
     plain = _MARKS.sub("", _UNSPEAKABLE.sub("", plain))
     said = (" ".join(sentence.split()) for sentence in sentences(plain))
     breaths = [part for sentence in said for part in _breaths(sentence, settings.max_chars)]
-    begun = [*_opening(breaths[0], settings.first_chars), *breaths[1:]] if breaths else []
-    return [part for part in begun if any(map(str.isalnum, part))]
+    if breaths and not begins:
+        breaths = [*opening(breaths[0], settings.first_chars), *breaths[1:]]
+    return [part for part in breaths if any(map(str.isalnum, part))] or [""] * bool(begins)
 
 
 def unspoken(key: str) -> SpokenTurn:
@@ -63,8 +67,8 @@ def chunk(
     """Return one spoken sentence, or its text when nothing could speak it."""
     return SpeechChunk(
         origin=request.origin,
-        sequence=sequence,
-        last=sequence == len(said) - 1,
+        sequence=request.begins + sequence,
+        last=request.ends and sequence == len(said) - 1,
         turn=request.turn,
         text=said[sequence],
         content=b"" if spoken is None else spoken.pcm,
@@ -72,12 +76,6 @@ def chunk(
         engine=engine,
         degradations=tuple(degradations),
     )
-
-
-def _opening(sentence: str, most: int) -> Sequence[str]:
-    """Cut the first breath where the sentence pauses anyway: it is heard while the rest of it is being spoken."""
-    pauses = [found.start() for found in _PAUSE.finditer(sentence, most // 4, most)] if len(sentence) > most else []
-    return [sentence[: pauses[-1]], sentence[pauses[-1] :].strip()] if pauses else [sentence]
 
 
 def _breaths(sentence: str, longest: int) -> Sequence[str]:

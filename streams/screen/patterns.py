@@ -105,6 +105,12 @@ def built_in() -> tuple[str, Sequence[Rule]]:
     return read["version"], rules
 
 
+@lru_cache(maxsize=1)
+def built_in_rules() -> "Rules":
+    """Return the rules that ship with the program, compiled, which takes a tenth of a second."""
+    return Rules(built_in()[1])
+
+
 def _options() -> "re2.Options":
     options = re2.Options()
     options.case_sensitive = False

@@ -12,7 +12,7 @@ from streams.ports import Encoder, Vector
 from streams.screen import scoring
 from streams.screen.decoding import View, views
 from streams.screen.folding import conceals, folded, latin
-from streams.screen.patterns import Evidence, PatternInvalid, Rule, Rules, built_in, checked
+from streams.screen.patterns import Evidence, PatternInvalid, Rule, Rules, built_in, built_in_rules, checked
 from streams.screen.wording import hashed
 from streams.settings import ScreenSettings
 
@@ -69,6 +69,9 @@ class Screen:
         self._attacks = attacks
         self._settings = settings
         self._additions: _Additions | None = None
+        if settings.mode != "off":  # loaded before the first text comes, which would wait, and with it the loop
+            scoring.shipped()
+            built_in_rules()
 
     async def look(self, text: str) -> Screening:
         """Return the risk of a text, over all of its readings.
@@ -170,7 +173,7 @@ def _compiled(attacks: Mapping[str, Attack], vectors: Mapping[str, Vector]) -> _
     examples = {key: folded(attack.text) for key, attack in attacks.items() if attack.kind is AttackKind.EXAMPLE}
     return _Additions(
         attacks,
-        Rules(rule for rule in built_in()[1] if rule.rule_id not in off),
+        Rules(rule for rule in built_in()[1] if rule.rule_id not in off) if off else built_in_rules(),
         Rules(added),
         {key: text for key, text in examples.items() if text},
         {text: vectors[text] for text in examples.values() if text in vectors},

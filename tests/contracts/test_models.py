@@ -13,6 +13,7 @@ from schemas.records import Chunk
 from streams.clients.models import sentences
 from streams.clients.models.extractive import NO_ANSWER, Extractive
 from streams.clients.models.gguf import GgufTokenizer, metadata
+from streams.clients.models.gguf_int8 import converted
 from streams.clients.models.registry import GROUP, OwnedModel, Registry, models_of
 from streams.clients.models.tokens import WordTokenizer
 from streams.errors import ModelMissing, ProviderRefused, SettingsInvalid
@@ -220,8 +221,8 @@ def test_a_model_file_that_is_not_there_is_missing(tmp_path: Path) -> None:
         models_of(RouteSettings(models=f"llamacpp:{tmp_path / 'none.gguf'}"))
 
 
-def a_gguf(*, head: bytes = b"GGUF", entries: int = 1, rest: bytes = b"") -> bytes:
-    return head + struct.pack("<IQQ", 3, 0, entries) + rest
+def a_gguf(*, head: bytes = b"GGUF", tensors: int = 0, entries: int = 1, rest: bytes = b"") -> bytes:
+    return head + struct.pack("<IQQ", 3, tensors, entries) + rest
 
 
 @pytest.mark.parametrize(
@@ -255,6 +256,30 @@ def test_the_metadata_of_a_model_is_read(tmp_path: Path) -> None:
     assert metadata(tmp_path / "model.gguf") == {"k": [7, 8]}
     with pytest.raises(ModelMissing, match="only byte-level BPE"):
         GgufTokenizer(tmp_path / "model.gguf").count("text")
+
+
+def test_a_model_in_4_bits_is_held_in_8(tmp_path: Path) -> None:
+    """To 1 in 254 of the largest weight of its block; what is no such matrix stays as it is, and the next start finds the file."""
+    steps = bytes(range(16)) * 4  # low and high halves of a byte are weights 16 apart
+    blocks = b"".join(struct.pack("<ee16s", 0.5, least, steps[:16]) for least in (-3.0, 0.0))
+    tensors = struct.pack("<Q1sIQIQ", 1, b"q", 1, 64, 3, 0) + struct.pack("<Q1sIQIQ", 1, b"f", 1, 3, 0, 64)
+    head = a_gguf(tensors=2, rest=struct.pack("<Q1sII", 1, b"k", 4, 7) + tensors)
+    source = tmp_path / "model.gguf"
+    source.write_bytes(head + bytes(-len(head) % 32) + blocks + bytes(-len(blocks) % 32) + struct.pack("<3f", 1, 2, 3))
+
+    path = converted(source, tmp_path / "cache")
+    written = path.read_bytes()
+    again = converted(source, tmp_path / "cache")
+
+    assert (metadata(path), again, len(list((tmp_path / "cache").iterdir()))) == ({"k": 7}, path, 1)
+    weights = written[len(head) + -len(head) % 32 :]
+    for number, least in enumerate((-3.0, 0.0)):
+        scale, *found = struct.unpack_from("<e32b", weights, 34 * number)
+        meant = [0.5 * (byte & 15) + least for byte in range(16)] + [0.5 * (byte >> 4) + least for byte in range(16)]
+        assert [scale * one for one in found] == pytest.approx(meant, abs=max(map(abs, meant)) / 200)
+    assert struct.unpack_from("<3f", weights, 96) == (1.0, 2.0, 3.0)
+    assert struct.pack("<IQ", 8, 0) in written
+    assert struct.pack("<IQ", 0, 96) in written
 
 
 def test_another_package_adds_a_provider_by_an_entry_point() -> None:

@@ -124,6 +124,7 @@ def attach_route(app: FakeApp, clock: FixedClock, *models: ScriptedModel, champi
         decisions=TOPICS.decisions,
         outcomes=TOPICS.outcomes,
         effects=TOPICS.effects,
+        speech_requests=TOPICS.speech_requests,
         memory=RememberedEffects(),
         answers=answers_of(SETTINGS, clock),
         encoder=LetterEncoder(),
@@ -133,6 +134,7 @@ def attach_route(app: FakeApp, clock: FixedClock, *models: ScriptedModel, champi
         clock=clock,
         settings=SETTINGS.route,
         caching=SETTINGS.cache,
+        speaking=SETTINGS.synthesize,
     )
 
 

@@ -1,6 +1,7 @@
 """Letting judges judge: the rules, and models as the stage `evaluate` asks them."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -13,6 +14,7 @@ from streams.clients.models.registry import OwnedModel, Registry
 from streams.settings import EvaluateSettings, Settings
 from streams.words import words
 from topology.calibration.comparison import Case, Opinions, Row, compared
+from topology.embedded.cache import cache_directory
 from topology.together import together
 
 RULES = rules.EVALUATOR
@@ -31,7 +33,7 @@ async def calibrated(
         ModelMissing: its files are not installed.
     """
     cases, judged = with_controls(answers) if controls else (list(map(case_of, answers)), list(answers))
-    registry = Registry(settings.route)
+    registry = Registry(settings.route, cache_dir=cache_directory(settings.embedded.cache_dir, os.environ))
     models = [registry.model(name) for name in judges]
     done, total = 0, len(judged) * len(models)
 

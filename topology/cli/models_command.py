@@ -1,5 +1,6 @@
 """`forgestream models`."""
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import aclosing
@@ -15,6 +16,7 @@ from streams.clients.models.offers import Offer, offers
 from streams.clients.models.registry import OwnedModel, Registry
 from streams.ports import Ask, Finish, Piece
 from topology.cli.console import Json, print_json, print_table, run, say, settings
+from topology.embedded.cache import cache_directory
 
 EPILOG = """
 **Examples**
@@ -98,7 +100,8 @@ def try_one(
     as_json: Json = False,
 ) -> None:
     """Ask one model, as the router would: no Kafka, no other stage. Prints the answer as it is written."""
-    model = Registry(settings().route).model(name)
+    read = settings()
+    model = Registry(read.route, cache_dir=cache_directory(read.embedded.cache_dir, os.environ)).model(name)
     ask = Ask(
         request_id=str(uuid4()),
         system=system,

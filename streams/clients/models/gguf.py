@@ -28,8 +28,8 @@ def metadata(path: Path) -> Mapping[str, object]:
         with path.open("rb") as file:
             if file.read(4) != MAGIC:
                 raise ModelMissing(f"{path} is not a GGUF file")
-            _version, _tensors, entries = _numbers(file, "<IQQ")
-            return {_string(file): _value(file, int(_numbers(file, "<I")[0])) for _ in range(_checked(entries))}
+            _version, _tensors, entries = numbers(file, "<IQQ")
+            return {string(file): value(file, int(numbers(file, "<I")[0])) for _ in range(_checked(entries))}
     except OSError as error:
         raise ModelMissing(f"cannot read the model {path} ({error.strerror})") from error
     except (struct.error, UnicodeDecodeError, KeyError, ValueError) as error:
@@ -88,7 +88,8 @@ def _pair(merge: str) -> tuple[str, str]:
     return left, right
 
 
-def _numbers(file: BinaryIO, layout: str) -> tuple[int | float | bool, ...]:
+def numbers(file: BinaryIO, layout: str) -> tuple[int | float | bool, ...]:
+    """Read numbers laid out as `struct` says. Raises struct.error."""
     return struct.unpack(layout, file.read(struct.calcsize(layout)))
 
 
@@ -98,18 +99,20 @@ def _checked(length: float) -> int:
     return int(length)
 
 
-def _string(file: BinaryIO) -> str:
-    length = _checked(_numbers(file, "<Q")[0])
+def string(file: BinaryIO) -> str:
+    """Read a text. Raises ValueError."""
+    length = _checked(numbers(file, "<Q")[0])
     content = file.read(length)
     if len(content) < length:
         raise ValueError(length)
     return content.decode("utf-8")
 
 
-def _value(file: BinaryIO, kind: int) -> object:
+def value(file: BinaryIO, kind: int) -> object:
+    """Read a value of the metadata. Raises struct.error, KeyError, ValueError."""
     if kind == STRING:
-        return _string(file)
+        return string(file)
     if kind == ARRAY:
-        entry_kind, length = _numbers(file, "<IQ")
-        return [_value(file, int(entry_kind)) for _ in range(_checked(length))]
-    return _numbers(file, f"<{SCALARS[kind]}")[0]
+        entry_kind, length = numbers(file, "<IQ")
+        return [value(file, int(entry_kind)) for _ in range(_checked(length))]
+    return numbers(file, f"<{SCALARS[kind]}")[0]

@@ -12,6 +12,7 @@ from typing import Any
 import xllamacpp
 
 from streams.clients.models.gguf import GgufTokenizer
+from streams.clients.models.gguf_int8 import converted
 from streams.clients.models.tokens import readable
 from streams.errors import ContextOverflow, ModelMissing, PipelineError, ProviderRefused, ProviderUnavailable
 from streams.ports import Ask, Finish, ModelSpec, Piece, Tokenizer
@@ -22,13 +23,17 @@ BAD_REQUEST = range(400, 500)
 
 
 class LlamaCpp:
-    """A `Model` with `parallel` slots, each a thread: an ask holds one until the model has really stopped."""
+    """A `Model` with `parallel` slots, each a thread: an ask holds one until the model has really stopped.
 
-    def __init__(self, name: str, path: Path, settings: RouteSettings) -> None:
+    With a `cache_dir` its matrices are held in 8 bits, see `gguf_int8`.
+    """
+
+    def __init__(self, name: str, path: Path, settings: RouteSettings, cache_dir: Path | None = None) -> None:
         self.spec = ModelSpec(name=name, provider="llamacpp", context_tokens=settings.context_tokens, tier="local")
         self._tokens = GgufTokenizer(path)
         self.tokenizer: Tokenizer = self._tokens
         self._path = path
+        self._cache_dir = cache_dir
         self._settings = settings
         self._threads = ThreadPoolExecutor(settings.parallel, thread_name_prefix=f"llamacpp-{name}")
         self._free = asyncio.Semaphore(settings.parallel)
@@ -131,10 +136,10 @@ class LlamaCpp:
     def _load(self) -> Any:  # noqa: ANN401 - the library has no types
         self._tokens.load()
         settings, params = self._settings, xllamacpp.CommonParams()
-        params.model.path = str(self._path)
+        params.model.path = str(converted(self._path, self._cache_dir) if self._cache_dir else self._path)
         params.n_ctx = settings.context_tokens * settings.parallel
         params.n_parallel = settings.parallel
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings.threads
+        params.cpuparams.n_threads, params.cpuparams_batch.n_threads = settings.threads, settings.reading_threads
         params.cache_ram_mib = 0  # no prompts of earlier asks are kept
         params.verbosity = -1
         # The library opens a port on loopback that cannot be turned off; nobody knows its key.

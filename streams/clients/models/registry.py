@@ -6,6 +6,7 @@ Other packages add theirs by the entry point group `forgestream.models`.
 import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Protocol, cast
@@ -42,15 +43,23 @@ Factory = Callable[[str, RouteSettings], OwnedModel]
 class Registry:
     """What the settings can name, by the providers of this package, of the user's catalogue and of other packages.
 
-    Raises SettingsInvalid when the user's catalogue has problems.
+    With a folder for it, smollm2 is held in 8 bits. Raises SettingsInvalid when the user's catalogue has problems.
     """
 
-    def __init__(self, settings: RouteSettings, points: Iterable[EntryPoint] | None = None) -> None:
+    def __init__(
+        self, settings: RouteSettings, points: Iterable[EntryPoint] | None = None, *, cache_dir: Path | None = None
+    ) -> None:
         self.settings = settings
         self.catalogue = catalogue_of(settings.catalogue)
         points = entry_points(group=GROUP) if points is None else points
         others = {point.name: _lazily(point.name, point.load) for point in points}  # cannot replace ours
-        ours = {"smollm2": _smollm2, "llamacpp": _llamacpp, "extractive": _extractive, "echo": _echo}
+        smollm2: Factory = partial(_smollm2, cache_dir)
+        ours: Mapping[str, Factory] = {
+            "smollm2": smollm2,
+            "llamacpp": _llamacpp,
+            "extractive": _extractive,
+            "echo": _echo,
+        }
         self._factories: Mapping[str, Factory] = {**others, **remote_factories(settings, self.catalogue), **ours}
 
     def chain_names(self) -> Sequence[str]:
@@ -96,14 +105,14 @@ class Registry:
         return model
 
 
-def models_of(settings: RouteSettings) -> tuple[OwnedModel, ...]:
+def models_of(settings: RouteSettings, cache_dir: Path | None = None) -> tuple[OwnedModel, ...]:
     """Build the chain named by the settings, first choice first, then the reserves; nothing is loaded yet.
 
     Raises:
         SettingsInvalid: with every problem of every name.
         ModelMissing: the files of a model are not installed.
     """
-    registry = Registry(settings)
+    registry = Registry(settings, cache_dir=cache_dir)
     names = registry.chain_names()
     problems = [] if names else [f"{SETTING} names no model"]
     models: list[OwnedModel] = []
@@ -123,7 +132,9 @@ def models_of(settings: RouteSettings) -> tuple[OwnedModel, ...]:
     return tuple(models)
 
 
-def judges_of(settings: RouteSettings, judge: str, models: Sequence[OwnedModel]) -> tuple[OwnedModel, ...]:
+def judges_of(
+    settings: RouteSettings, judge: str, models: Sequence[OwnedModel], cache_dir: Path | None = None
+) -> tuple[OwnedModel, ...]:
     """Return whom `judge` can mean: nobody, one of `models`, all of them for `same`, or one built for this alone.
 
     Raises:
@@ -133,7 +144,7 @@ def judges_of(settings: RouteSettings, judge: str, models: Sequence[OwnedModel])
     if not judge:
         return ()
     found = tuple(model for model in models if judge in {"same", model.spec.name})
-    return found or (Registry(settings).model(judge),)
+    return found or (Registry(settings, cache_dir=cache_dir).model(judge),)
 
 
 def accounts(models: Iterable[Model]) -> Sequence[Account]:
@@ -152,13 +163,13 @@ def _lazily(name: str, load: Callable[[], object]) -> Factory:
     return factory
 
 
-def _smollm2(_argument: str, settings: RouteSettings) -> OwnedModel:
+def _smollm2(cache_dir: Path | None, _argument: str, settings: RouteSettings) -> OwnedModel:
     package, file, install = SMOLLM2
     spec = importlib.util.find_spec(package)
     path = Path(spec.origin).parent / file if spec and spec.origin else None
     if path is None or not path.is_file():
         raise ModelMissing(f"the language model smollm2 is not installed; run: {install}")
-    return _gguf("smollm2", path, settings)
+    return _gguf("smollm2", path, settings, cache_dir)
 
 
 def _llamacpp(argument: str, settings: RouteSettings) -> OwnedModel:
@@ -168,10 +179,10 @@ def _llamacpp(argument: str, settings: RouteSettings) -> OwnedModel:
     return _gguf(path.stem, path, settings)
 
 
-def _gguf(name: str, path: Path, settings: RouteSettings) -> OwnedModel:
+def _gguf(name: str, path: Path, settings: RouteSettings, cache_dir: Path | None = None) -> OwnedModel:
     from streams.clients.models.llamacpp import LlamaCpp  # noqa: PLC0415 - 100 MB of library, loaded only where it is used
 
-    return LlamaCpp(name, path, settings)
+    return LlamaCpp(name, path, settings, cache_dir)
 
 
 def _extractive(_argument: str, _settings: RouteSettings) -> OwnedModel:

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import importlib.util
+import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from streams.clients.speech.registry import engines_of
 from streams.errors import ProviderRefused, SettingsInvalid, SpeechUnavailable
 from streams.settings import SynthesizeSettings
 
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 MOODY = ("tests.contracts.speech.moody_program",)
 
 
@@ -146,3 +149,22 @@ async def test_the_real_engines_speak(name: str) -> None:
 def test_an_engine_nobody_knows_is_a_problem_of_the_settings() -> None:
     with pytest.raises(SettingsInvalid, match="hal9000 is unknown"):
         engines_of(SynthesizeSettings(engines="piper, hal9000"))
+
+
+async def test_piper_gives_back_what_a_long_sentence_took() -> None:
+    (engine,) = engines_of(SynthesizeSettings(engines="piper", timeout_s=60.0))
+    await engine.start()
+
+    before = resident_mb()
+    await engine.speak("It goes on and on, " * 9)
+    after = resident_mb()
+    await engine.close()
+
+    assert before > 50
+    assert after < before + 60  # onnxruntime would keep 200 more
+
+
+def resident_mb() -> float:
+    """Return the resident memory of the program that this test has started."""
+    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in children) * PAGE_BYTES / 1024**2
