@@ -9,8 +9,6 @@ from streams.clients.speech.engine_process import Speak, serve_speech
 
 # What a sentence took is given back after it: 400 letters take 600 MiB, which onnxruntime would keep for good.
 GIVE_BACK = ("memory.enable_memory_arena_shrinkage", "cpu:0")
-# Threads that wait for each other sleep: the model that writes the next sentence needs the cores too.
-SLEEP = ("session.intra_op.allow_spinning", "0")
 
 
 def load() -> Speak:
@@ -33,7 +31,7 @@ def _session(path: str) -> Any:  # noqa: ANN401 - the library has no types
     import onnxruntime  # noqa: PLC0415 - as above
 
     options, run = onnxruntime.SessionOptions(), onnxruntime.RunOptions()
-    options.add_session_config_entry(*SLEEP)
+    options.enable_mem_pattern = False  # which plans memory for lengths that never come again
     run.add_run_config_entry(*GIVE_BACK)
 
     class Session(onnxruntime.InferenceSession):  # type: ignore[misc]
