@@ -21,6 +21,7 @@ _REFERENCE = re.compile(r"\s?\[\d{1,3}(?:,\s?\d{1,3}){0,8}\]")
 _ADDRESS = re.compile(r"https?://\S+")
 _MARKS = re.compile(r"(?m)^\s{0,3}(?:[-*+]|\#{1,6}|>|\d+\.)\s+|[*_`~|]+")
 _UNSPEAKABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+_BEFORE = ". "  # stands for what was said before: a number or a dash after it begins no line
 _BREAK = re.compile(r"(?<=[,;:\u2013\u2014])\s|\s")
 
 
@@ -29,7 +30,7 @@ def sentences_to_say(text: str, settings: SynthesizeSettings, *, begins: int = 0
 
     What goes on after the first `begins` breaths of an answer has at least an empty one, so that the answer has a last one.
     """
-    plain = _FENCE.sub(" ", text)
+    plain = _FENCE.sub(" ", f"{_BEFORE}{text}" if begins else text)
     plain = _LINK.sub(r"\1", plain)
     plain = _ADDRESS.sub(" ", _REFERENCE.sub("", plain))
     plain = _MARKS.sub("", _UNSPEAKABLE.sub("", plain))
