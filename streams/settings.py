@@ -441,8 +441,7 @@ class RouteSettings:
         least=0,
     )
     context_tokens: int = setting(2048, "Context window of the in-process model", unit="tokens", least=256)
-    threads: int = setting(2, "Threads with which the in-process model writes", least=1)
-    reading_threads: int = setting(2, "Threads with which it reads a prompt", least=1)
+    threads: int = setting(2, "Threads of the in-process model", least=1)
     parallel: int = setting(2, "Answers the in-process model writes at once", least=1)
     catalogue: str = setting(
         "", "TOML file with more models, prices and servers, before those that ship; see docs/providers.md"

@@ -139,7 +139,7 @@ class LlamaCpp:
         params.model.path = str(converted(self._path, self._cache_dir) if self._cache_dir else self._path)
         params.n_ctx = settings.context_tokens * settings.parallel
         params.n_parallel = settings.parallel
-        params.cpuparams.n_threads, params.cpuparams_batch.n_threads = settings.threads, settings.reading_threads
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings.threads
         params.cache_ram_mib = 0  # no prompts of earlier asks are kept
         params.verbosity = -1
         # The library opens a port on loopback that cannot be turned off; nobody knows its key.
