@@ -37,6 +37,7 @@ from topology.topics import Topics
 
 QUESTIONS = 12
 TURNS = 6  # of a conversation
+MODELS = "smollm2 and extractive"
 ANSWERED_S = 60.0
 SAMPLE_EVERY_S = 5.0
 ROWS = 10
@@ -179,7 +180,7 @@ def environment(kafka: KafkaSettings, folder: str) -> Mapping[str, str]:
         "FORGESTREAM_KAFKA": kafka.bootstrap,
         "FORGESTREAM_KAFKA_TOPIC_PREFIX": kafka.topic_prefix,
         "FORGESTREAM_EMBEDDED_DATA_DIR": folder,
-        "FORGESTREAM_ROUTE_MODELS": "smollm2,extractive",
+        "FORGESTREAM_ROUTE_MODELS": MODELS.replace(" and ", ","),
         "FORGESTREAM_TELEMETRY_LOG_LEVEL": "warning",
     }
 
@@ -195,8 +196,8 @@ def page(samples: Sequence[Sample], firsts_s: Sequence[float | None]) -> str:
         (
             f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores: {samples[-1].turns} spoken questions in "
             f"{samples[-1].at_s / 60:.0f} minutes, "
-            f"conversations of {TURNS}, model smollm2. Answers that never came: {len(firsts_s) - len(heard_s)}. "
-            f"From the question to the first audio: half within {quantile(heard_s, 0.5):.2f} s, "
+            f"conversations of {TURNS}, models {MODELS}. Answers that never came: {len(firsts_s) - len(heard_s)}. "
+            f"From the question to the first audio, whoever answered: half within {quantile(heard_s, 0.5):.2f} s, "
             f"19 of 20 within {quantile(heard_s, 0.95):.2f} s."
         ),
         "",
