@@ -84,7 +84,7 @@ def loopback_provider() -> Iterator[LoopbackProvider]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             lines = provider.seen(self.path, body)
-            self.send_response(200)
+            self.send_response(200 if self.path == ASK else 201)
             self.send_header("Content-Type", "application/json")
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
