@@ -46,10 +46,12 @@ _MORSE_CODE = dict(
 )
 _COMMON = frozenset(
     """
-    about above act all an and any answer are as ask before by can do earlier every everything follow for forget from
-    give given has have how ignore in instructions is it list make me message my new no not now of on or out output
-    password previous print prompt reply repeat reveal rules say secret show system tell text that the then this to
-    until up user was what when with without word words write you your
+    about above act after again all allowed always an and answer any are as ask at be because been before but by can could developer did
+    do does don each earlier every everything first follow for forget free freed from give given go had has have he her his how i if
+    ignore in instructions into is it its just let like limits list make may me message mode more must my never new no nothing not now
+    of on one only or our out output over own password play pretend previous print prompt questions read repeat reply reveal rules say
+    secret she should show so some stop system take talk tell text than that the their them then there these they this those time to
+    today told under until up user very was we were what when where which who why will with without word words would write yes you your
     """.split()
 )
 

@@ -45,6 +45,8 @@ _SCRAMBLED_WORDS = """
 """
 _NEEDLESS = "\u200b\u2060\u00ad\u180e"
 _MOST_NEEDLESS = 4
+_WIDE = re.compile("[\uff21-\uff3a\uff41-\uff5a]")
+_MOST_WIDE = 12  # letters in full width: a Japanese text has a word or two of them
 _UNSEEN = re.compile("(?<![\U0001f3f4\U000e0020-\U000e007e])[\U000e0020-\U000e007e]{2}")
 _SMALL = re.compile(f"[{''.join(_SMALL_CAPITALS)}]")
 
@@ -87,7 +89,8 @@ def conceals(text: str) -> bool:
     if sum(text.count(character) for character in _NEEDLESS) > _MOST_NEEDLESS or _UNSEEN.search(text):
         return True
     mixed = sum(_LETTERS.search(word) is not None for word in _WORD.findall(text.casefold()) if _FOREIGN.search(word))
-    return mixed > 1 or len(_SMALL.findall(text)) > _MOST_NEEDLESS or _SPACED.search(text) is not None
+    small, wide = len(_SMALL.findall(text)), len(_WIDE.findall(text))
+    return mixed > 1 or small > _MOST_NEEDLESS or wide > _MOST_WIDE or _SPACED.search(text) is not None
 
 
 def latin(text: str) -> bool:

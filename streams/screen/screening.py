@@ -3,7 +3,7 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,13 +13,14 @@ from streams.screen import scoring
 from streams.screen.decoding import View, views
 from streams.screen.folding import conceals, folded, latin
 from streams.screen.patterns import Evidence, PatternInvalid, Rule, Rules, built_in, built_in_rules, checked
+from streams.screen.windows import pieces_of, sentences_of
 from streams.screen.wording import hashed
 from streams.settings import ScreenSettings
 
 log = logging.getLogger("forgestream.screen")
 
-WINDOW_CHARS = 200
-MOST_WINDOWS = 48
+MOST_WINDOWS = 48  # of one text that are encoded
+MOST_SENTENCES = 64
 MOST_REMEMBERED = 4096  # passages come back with every question they are near to
 TELLING = 0.5  # of a trained layer: below it speaks for the text
 _CERTAIN = 1.0
@@ -90,36 +91,61 @@ class Screen:
         return screening
 
     async def _looked(self, text: str, additions: _Additions) -> Screening:
-        model = scoring.shipped()
-        found = views(text)
-        pieces = [pieces_of(view.text) for view in found]
-        windows = _encodable(found, pieces)
-        semantic = self._encoder.model == model.encoder
-        vectors = await self._encoded([window for each in windows for window in each], needed=semantic, of=additions)
+        read = self._read(text, additions)
+        near = await self._near(read, additions)
+        read = await self._heard(read, near)
         worst = Screening(risk=0.0, version=additions.version)
-        taken, concealed = 0, conceals(text)
-        for view, own, encoded in zip(found, pieces, windows, strict=True):
-            evidence = additions.built_in.evidence(view.text)
-            near = vectors[taken : taken + len(encoded)] if vectors else None
-            taken += len(encoded)
-            said = scoring.scores(
-                evidence,
-                near if semantic else None,
-                [hashed(piece) for piece in own],
-                decoded=bool(view.path),
-                concealed=concealed,
-                model=model,
-            )
-            hit = self._added_hit(view, near, additions)
-            risk = _CERTAIN if hit else scoring.risk(said, model)
+        for one in read:
+            hit = one.hit or self._like_added([near[window] for window in one.windows if window in near], additions)
+            risk = _CERTAIN if hit else scoring.risk(one.said, scoring.shipped())
             if risk > worst.risk:
-                worst = Screening(
-                    risk=risk,
-                    reasons=_reasons(view, evidence, said, hit),
-                    version=additions.version,
-                    layers=_layers(said),
-                )
+                reasons = _reasons(one.view, one.evidence, one.said, hit)
+                worst = Screening(risk=risk, reasons=reasons, version=additions.version, layers=_layers(one.said))
         return worst
+
+    def _read(self, text: str, additions: _Additions) -> Sequence["_Read"]:
+        """Return what can be said of each view without the encoder, and what of it could be encoded."""
+        concealed = conceals(text)
+        left, left_sentences = MOST_WINDOWS, MOST_SENTENCES
+        read: list[_Read] = []
+        for view in views(text):
+            evidence, pieces = additions.built_in.evidence(view.text), pieces_of(view.text)
+            words = [hashed(piece) for piece in pieces]
+            said = scoring.read(evidence, words, decoded=bool(view.path), concealed=concealed, model=scoring.shipped())
+            windows = pieces[:left] if latin(view.text) else []
+            sentences = [sentence for window in windows for sentence in sentences_of(window)][:left_sentences]
+            left, left_sentences = left - len(windows), left_sentences - len(sentences)
+            read.append(_Read(view, windows, sentences, evidence, said, _added_hit(view, additions)))
+        return read
+
+    async def _near(self, read: Sequence["_Read"], additions: _Additions) -> dict[str, Vector]:
+        """Return the vectors of all windows when operators have added examples, by text; those of new examples are remembered."""
+        windows = [window for one in read for window in one.windows]
+        if not additions.examples or not windows:
+            return {}
+        unknown = [text for text in additions.examples.values() if text not in additions.vectors]
+        vectors = await self._encoder.encode([*windows, *unknown])
+        additions.vectors.update(zip(unknown, vectors[len(windows) :], strict=True))
+        return dict(zip(windows, vectors, strict=False))
+
+    async def _heard(self, read: Sequence["_Read"], known: dict[str, Vector]) -> Sequence["_Read"]:
+        """Ask the vector layers, sentences first, where the outcome depends on what they say; `known` grows."""
+        model = scoring.shipped()
+        if self._encoder.model != model.encoder:
+            return read
+        for part, layer in (("sentences", model.sentences), ("windows", model.windows)):
+            asked = [getattr(one, part) if self._open(one) else () for one in read]
+            if unknown := sorted({text for texts in asked for text in texts} - known.keys()):
+                known |= zip(unknown, await self._encoder.encode(unknown), strict=True)
+            read = [
+                _told(one, part, layer.worst([known[text] for text in texts])) if texts else one
+                for one, texts in zip(read, asked, strict=True)
+            ]
+        return read
+
+    def _open(self, one: "_Read") -> bool:
+        least, most = scoring.bounds(one.said, scoring.shipped())
+        return not one.hit and least < self._settings.refuse_at <= most
 
     @property
     def version(self) -> str:
@@ -137,26 +163,39 @@ class Screen:
             self._additions = _compiled(now, self._additions.vectors if self._additions else {})
         return self._additions
 
-    async def _encoded(self, windows: Sequence[str], *, needed: bool, of: _Additions) -> Sequence[Vector]:
-        """Return the vectors of the windows; those of new examples are remembered in passing."""
-        if not windows or not (needed or of.examples):
-            return ()
-        unknown = [text for text in of.examples.values() if text not in of.vectors]
-        vectors = await self._encoder.encode([*windows, *unknown])
-        of.vectors.update(zip(unknown, vectors[len(windows) :], strict=True))
-        return vectors[: len(windows)]
-
-    def _added_hit(self, view: View, near: Sequence[Vector] | None, additions: _Additions) -> str:
-        """Return what an operator added that this view meets; empty when nothing does."""
-        rules = additions.added.evidence(view.text).rules
-        if rules:
-            return f"added rule {rules[0].rule_id}"
+    def _like_added(self, near: Sequence[Vector], additions: _Additions) -> str:
+        """Return the example of an operator that one of the vectors is near to; empty when there is none."""
         for attack_id, text in additions.examples.items():
-            if text in view.text:
-                return f"added example {attack_id}"
             if near and max(np.asarray(near) @ np.asarray(additions.vectors[text])) >= self._settings.similar_at:
                 return f"like added example {attack_id}"
         return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A view as far as it is judged; `windows` and `sentences` could be encoded, `hit` is what an operator added that it meets."""
+
+    view: View
+    windows: Sequence[str]
+    sentences: Sequence[str]
+    evidence: Evidence
+    said: scoring.Scores
+    hit: str
+
+
+def _told(one: _Read, part: str, worst: float) -> _Read:
+    said = replace(one.said, sentences=worst) if part == "sentences" else replace(one.said, windows=worst)
+    return replace(one, said=said)
+
+
+def _added_hit(view: View, additions: _Additions) -> str:
+    """Return the rule or the text of an operator that is in this view; empty when there is none."""
+    rules = additions.added.evidence(view.text).rules
+    if rules:
+        return f"added rule {rules[0].rule_id}"
+    return next(
+        (f"added example {attack_id}" for attack_id, text in additions.examples.items() if text in view.text), ""
+    )
 
 
 def _compiled(attacks: Mapping[str, Attack], vectors: Mapping[str, Vector]) -> _Additions:
@@ -180,31 +219,8 @@ def _compiled(attacks: Mapping[str, Attack], vectors: Mapping[str, Vector]) -> _
     )
 
 
-def _encodable(found: Sequence[View], pieces: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
-    """Return the pieces of each view that are encoded: those of Latin script, as many as fit the bound."""
-    windows: list[Sequence[str]] = []
-    left = MOST_WINDOWS
-    for view, own in zip(found, pieces, strict=True):
-        windows.append(own[:left] if latin(view.text) else ())
-        left -= len(windows[-1])
-    return windows
-
-
-def pieces_of(text: str) -> list[str]:
-    """Return a text in pieces of at most WINDOW_CHARS, each begun at a space where there is one."""
-    pieces: list[str] = []
-    at = 0
-    while at < len(text):
-        end = min(len(text), at + WINDOW_CHARS)
-        space = text.rfind(" ", at + WINDOW_CHARS // 2, end) if end < len(text) else -1
-        end = space if space > 0 else end
-        pieces.append(text[at:end].strip())
-        at = end
-    return [piece for piece in pieces if piece]
-
-
 def _layers(said: scoring.Scores) -> Mapping[str, float]:
-    known = {"rules": said.rules, "wording": said.wording, "classifier": said.classifier, "similarity": said.similarity}
+    known = {"rules": said.rules, "wording": said.wording, "windows": said.windows, "sentences": said.sentences}
     return {name: round(value, 3) for name, value in known.items() if value is not None}
 
 

@@ -14,8 +14,9 @@ from tests.screening import codes
 
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus.jsonl"
-TRAIN, HELD_OUT = "train", "held_out"
+TRAIN, HELD_OUT, EXTERNAL = "train", "held_out", "external"
 ATTACK, HARMLESS = "attack", "harmless"
+BORROWED = "of_others"
 FOLDS = 5
 PER_TEMPLATE = {(ATTACK, TRAIN): 4, (ATTACK, HELD_OUT): 3, (HARMLESS, TRAIN): 6, (HARMLESS, HELD_OUT): 12}
 PER_CODE = {TRAIN: 36, HELD_OUT: 9}
@@ -146,7 +147,24 @@ def corpus() -> Sequence[Labelled]:
                 add(template, label, "plain", filled(template.text, template, chance, fillings))
     for template, code, text in _hidden(fillings):
         add(template, ATTACK, code, text)
+    for template, label, text in _borrowed():
+        add(template, label, "plain", text)
     return made
+
+
+def _borrowed() -> Iterator[tuple[Template, str, str]]:
+    """Yield texts of other authors, see SOURCES.md. All texts of one source share a template, and with it a fold."""
+    for part, name in ((TRAIN, "others.jsonl"), (EXTERNAL, "external.jsonl")):
+        for line in (HERE / "corpus" / name).read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            template = Template(
+                name=row["source"],
+                family=row.get("family", BORROWED),
+                language=row["language"],
+                part=part,
+                text=row["text"],
+            )
+            yield template, row["label"], row["text"]
 
 
 def _hidden(fillings: Slots) -> Iterator[tuple[Template, str, str]]:

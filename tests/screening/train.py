@@ -1,240 +1,208 @@
 """Trains the arrays of the screen on the training part alone: `python -m tests.screening.train` writes streams/screen/model.npz.
 
-Plain numpy, fixed seeds. The weights that join the layers are fitted on scores of texts whose templates the classifier and the examples
-had not seen (five folds by template), so that they know how far each layer can be trusted on something new.
+The weights that join the layers and the threshold are fitted on scores of texts whose templates the layers had not seen (five folds by
+template), so that they know how far each layer can be trusted on something new.
 """
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from streams.clients.minilm import MiniLm
 from streams.screen import scoring
 from streams.screen.scoring import Array, Model
-from streams.screen.wording import SLOTS
-from tests.screening.generate import ATTACK, FOLDS, TRAIN, fold_of, read
+from tests.screening.generate import ATTACK, FOLDS, TRAIN, Labelled, fold_of, read
+from tests.screening.layers import balanced, classifier, classifier_of_some, wording
 from tests.screening.vectors import Prepared, Seen, prepared
 
 TARGET = Path(scoring.__file__).with_name("model.npz")
-VERSION = "2"
-UNITS = 24
-STEPS = 300
-RATE = 0.02
-DECAY = 3e-3
-WORDING_RATE = 0.1
-WORDING_DECAY = 1e-5
-NEAR_TWIN = 0.93  # of two examples nearer than this one is enough
+VERSION = "3"
 FEATURES = 7
-FALSE_ALARMS = 0.009  # share of harmless training texts, unseen by their fold, that the threshold lets pass for attacks
-
-
-@dataclass(frozen=True, slots=True)
-class Classifier:
-    """The hidden layer and the output."""
-
-    hidden: Array
-    hidden_bias: Array
-    output: Array
-    output_bias: float
-
-
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """The weights of the slots and the bias."""
-
-    weights: Array
-    bias: float
+FALSE_ALARMS = 0.01  # share of harmless texts, unseen by their fold and mixed as traffic is, that may pass for attacks
+# Families of harmless texts that were written to look like attacks, by their words or by their dress. One text in three of the mix is of
+# them, far more than people ask.
+NEAR_MISSES = frozenset(
+    """
+    about_injection agents chat code encoded ignoring instructions multi_turn passages roleplay rules security steps stylised
+    """.split()
+)
+NEAR_MISS_SHARE = 1 / 3
 
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """What is taught: the vectors of windows and the slots of windows, each with its labels."""
+    """What is taught: vectors and slots of windows, and vectors of sentences with the number of their text, each with labels."""
 
     vectors: Array
     labels: Array
     words: Sequence[Sequence[int]]
     word_labels: Array
+    sentences: Array
+    sentence_labels: Array
+    texts: Array
 
 
-def classifier(vectors: Array, labels: Array, seed: int) -> Classifier:
-    """Return one hidden layer trained by Adam on the weighted cross entropy, with weight decay."""
-    chance = np.random.default_rng(seed)
-    shapes = [(vectors.shape[1], UNITS), (UNITS,), (UNITS,), ()]
-    weights = [chance.normal(0, 1 / np.sqrt(shape[0]) if shape else 1, shape).astype(np.float32) for shape in shapes]
-    weights[1], weights[3] = np.zeros(UNITS, dtype=np.float32), np.zeros((), dtype=np.float32)
-    first = [np.zeros(shape) for shape in shapes]
-    second = [np.zeros(shape) for shape in shapes]
-    balance = _balance(labels) / len(labels)
-    for step in range(1, STEPS + 1):
-        before = vectors @ weights[0] + weights[1]
-        active = np.maximum(before, 0)
-        error = (1 / (1 + np.exp(-(active @ weights[2] + weights[3]))) - labels) * balance
-        back = np.outer(error, weights[2]) * (before > 0)
-        slopes = [
-            vectors.T @ back + DECAY * weights[0] / 10,
-            back.sum(0),
-            active.T @ error + DECAY * weights[2] / 10,
-            error.sum(),
-        ]
-        for number, slope in enumerate(slopes):
-            first[number] = 0.9 * first[number] + 0.1 * slope
-            second[number] = 0.999 * second[number] + 0.001 * np.square(slope)
-            stride = RATE * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-            weights[number] = weights[number] - stride * first[number] / (np.sqrt(second[number]) + 1e-8)
-    single = [np.asarray(weight, dtype=np.float32) for weight in weights]
-    return Classifier(single[0], single[1], single[2], float(single[3]))
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A text and the features of its views by layers that had not seen its template."""
 
+    labelled: Labelled
+    views: Sequence[tuple[float, ...]]
 
-def wording(words: Sequence[Sequence[int]], labels: Array) -> Wording:
-    """Return a logistic regression on slots, trained by Adam on the weighted cross entropy, with weight decay."""
-    counts = np.array([len(slots) for slots in words])
-    slot, row = np.concatenate([np.asarray(slots) for slots in words]), np.repeat(np.arange(len(words)), counts)
-    share = (1 / np.sqrt(counts))[row]
-    weights, first, second = (np.zeros(SLOTS + 1) for _ in range(3))
-    balance = _balance(labels) / len(labels)
-    for step in range(1, STEPS + 1):
-        sums = np.bincount(row, weights[slot] * share, len(words)) + weights[-1]
-        error = (1 / (1 + np.exp(-sums)) - labels) * balance
-        slope = np.append(np.bincount(slot, error[row] * share, SLOTS) + WORDING_DECAY * weights[:-1], error.sum())
-        first = 0.9 * first + 0.1 * slope
-        second = 0.999 * second + 0.001 * np.square(slope)
-        stride = WORDING_RATE * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-        weights = weights - stride * first / (np.sqrt(second) + 1e-8)
-    return Wording(weights[:-1].astype(np.float32), float(weights[-1]))
+    @property
+    def attack(self) -> bool:
+        return self.labelled.label == ATTACK
+
+    @property
+    def decisive(self) -> bool:
+        return any(view[0] >= scoring.DECISIVE for view in self.views)
+
+    def worst(self, weights: Array) -> float:
+        return max(float(np.dot(weights[:-1], view)) for view in self.views) + float(weights[-1])
+
+    def refused(self, weights: Array) -> bool:
+        return self.decisive or self.worst(weights) >= 0
 
 
 def taught(texts: Sequence[Prepared]) -> Lessons:
     """Return what is taught of the texts.
 
-    Of an attack only a view with one window: the plain one, or for an encoded text what was decoded. In a long text nobody knows which
-    window is the attack. Of harmless texts everything.
+    Of an attack only what it was meant to say: the plain view, or for an encoded text what was decoded. In a long one nobody knows which
+    window is the attack, so only its sentences are taught, of which one is. Of harmless texts everything.
     """
-    rows: list[Array] = []
-    words: list[Sequence[int]] = []
+    vectors: list[Array] = []
     labels: list[float] = []
+    words: list[Sequence[int]] = []
     word_labels: list[float] = []
-    for text in texts:
-        attack = text.labelled.label == ATTACK
+    sentences: list[Array] = []
+    numbers: list[tuple[float, int]] = []
+    for number, text in enumerate(texts):
+        attack = float(text.labelled.label == ATTACK)
         for seen in text.seen:
-            if attack and not (len(seen.words) == 1 and _shows(text, seen)):
+            if attack and not _shows(text, seen):
                 continue
-            rows.extend(seen.vectors)
-            labels.extend([float(attack)] * len(seen.vectors))
+            sentences.extend(seen.sentences)
+            numbers.extend([(attack, number)] * len(seen.sentences))
+            if attack and len(seen.words) > 1:
+                continue
+            vectors.extend(seen.windows)
+            labels.extend([attack] * len(seen.windows))
             words.extend(seen.words)
-            word_labels.extend([float(attack)] * len(seen.words))
+            word_labels.extend([attack] * len(seen.words))
     single = np.float32
-    return Lessons(np.stack(rows), np.asarray(labels, dtype=single), words, np.asarray(word_labels, dtype=single))
-
-
-def examples(vectors: Array, labels: Array) -> Array:
-    """Return the attacks among the vectors, near twins left out."""
-    kept: list[Array] = []
-    for vector in vectors[labels > 0]:
-        if not kept or float((np.stack(kept) @ vector).max()) < NEAR_TWIN:
-            kept.append(vector)
-    return np.stack(kept)
+    return Lessons(
+        np.stack(vectors),
+        np.asarray(labels, dtype=single),
+        words,
+        np.asarray(word_labels, dtype=single),
+        np.stack(sentences),
+        np.asarray([label for label, _ in numbers], dtype=single),
+        np.asarray([number for _, number in numbers]),
+    )
 
 
 def assembled(lessons: Lessons, weights: Array, seed: int) -> Model:
     """Return the arrays as the screen uses them, in the precision in which they are shipped."""
-    trained, worded = classifier(lessons.vectors, lessons.labels, seed), wording(lessons.words, lessons.word_labels)
-    half = np.float16
+    worded = wording(lessons.words, lessons.word_labels)
     return Model(
         version=VERSION,
         encoder=MiniLm.name,
-        hidden=trained.hidden.astype(half).astype(np.float32),
-        hidden_bias=trained.hidden_bias,
-        output=trained.output,
-        output_bias=trained.output_bias,
-        wording=worded.weights.astype(half).astype(np.float32),
+        windows=classifier(lessons.vectors, lessons.labels, seed),
+        sentences=classifier_of_some(lessons.sentences, lessons.sentence_labels, lessons.texts, seed),
+        wording=worded.weights,
         wording_bias=worded.bias,
-        examples=examples(lessons.vectors, lessons.labels).astype(half).astype(np.float32),
         weights=weights,
     )
 
 
-def joined(rows: Sequence[tuple[Sequence[tuple[float, ...]], bool]]) -> Array:
+def judged(texts: Sequence[Prepared]) -> Sequence[Judged]:
+    """Return the features of every text by layers that were taught the other folds."""
+    found: list[Judged] = []
+    nothing = np.zeros(FEATURES + 1, dtype=np.float32)
+    for fold in range(FOLDS):
+        partial = assembled(taught([one for one in texts if fold_of(one.labelled.template) != fold]), nothing, fold)
+        unseen = (one for one in texts if fold_of(one.labelled.template) == fold)
+        found += [Judged(one.labelled, [scoring.features(said) for said in one.scored(partial)]) for one in unseen]
+    return found
+
+
+def joined(rows: Sequence[Judged]) -> Array:
     """Return the weights of the features: a logistic regression on the worst view of every text, found anew in each round."""
     weights = np.array([3.0] * FEATURES + [-3.0])
-    labels = np.array([label for _, label in rows], dtype=float)
-    balance = _balance(labels)
+    labels = np.array([row.attack for row in rows], dtype=np.float32)
+    balance = balanced(labels)
     for _ in range(6):
-        matrix = np.array([max(views, key=lambda view: float(np.dot(weights[:-1], view))) for views, _ in rows])
+        matrix = np.array([max(row.views, key=lambda view: float(np.dot(weights[:-1], view))) for row in rows])
         matrix = np.hstack([matrix, np.ones((len(matrix), 1))])
         for _ in range(400):
-            slope = matrix.T @ ((1 / (1 + np.exp(-matrix @ weights)) - labels) * balance) / len(labels)
+            slope = matrix.T @ ((1 / (1 + np.exp(-matrix @ weights)) - labels) * balance)
             slope[:-1] += 1e-4 * weights[:-1]
             weights = weights - 2.0 * slope
             weights[:-1] = np.maximum(weights[:-1], 0.0)  # no layer's alarm may lower the risk
     return weights
 
 
-def raised(weights: Array, rows: Sequence[tuple[Sequence[tuple[float, ...]], bool]]) -> Array:
+def raised(weights: Array, rows: Sequence[Judged]) -> Array:
     """Return the weights with the bias moved so that risk 0.5 is the threshold with FALSE_ALARMS, those of decisive rules among them."""
-    alarms = [np.inf if _decisive(views) else _worst(views, weights) for views, label in rows if not label]
-    sums = sorted(alarms, reverse=True)
-    allowed = int(FALSE_ALARMS * len(sums))
+    harmless = [row for row in rows if not row.attack]
+    sizes = Counter(row.labelled.family in NEAR_MISSES for row in harmless)
+    shares = {near: (NEAR_MISS_SHARE if near else 1 - NEAR_MISS_SHARE) / size for near, size in sizes.items()}
+    alarms = sorted(
+        (
+            (np.inf if row.decisive else row.worst(weights), shares[row.labelled.family in NEAR_MISSES])
+            for row in harmless
+        ),
+        reverse=True,
+    )
+    passed = int(np.searchsorted(np.cumsum([share for _, share in alarms]), FALSE_ALARMS, side="right"))
     moved = weights.copy()
-    moved[-1] -= (sums[allowed - 1] + sums[allowed]) / 2
+    moved[-1] -= (alarms[passed - 1][0] + alarms[passed][0]) / 2
     return np.asarray(moved, dtype=np.float32)
 
 
 def trained_on(texts: Sequence[Prepared]) -> Model:
-    """Return the model of the training part."""
-    nothing = np.zeros(FEATURES + 1, dtype=np.float32)
-    rows: list[tuple[Sequence[tuple[float, ...]], bool]] = []
-    for fold in range(FOLDS):
-        unseen = [text for text in texts if fold_of(text.labelled.template) == fold]
-        seen = [text for text in texts if fold_of(text.labelled.template) != fold]
-        partial = assembled(taught(seen), nothing, fold)
-        rows += [
-            ([scoring.features(said) for said in text.scored(partial)], text.labelled.label == ATTACK)
-            for text in unseen
-        ]
+    """Return the model of the training part, and say how well its folds did."""
+    rows = judged(texts)
     weights = raised(joined(rows), rows)
-    caught = [_worst(views, weights) >= 0 or _decisive(views) for views, label in rows if label]
-    alarms = [_worst(views, weights) >= 0 or _decisive(views) for views, label in rows if not label]
-    sys.stderr.write(
-        f"unseen folds: recall {np.mean(caught):.3f}, false alarms {np.mean(alarms):.4f}, weights {weights}\n"
-    )
-    return assembled(taught(texts), weights, FOLDS)
+    for name, group in {
+        "attacks refused": [row for row in rows if row.attack],
+        "near misses refused": [row for row in rows if not row.attack and row.labelled.family in NEAR_MISSES],
+        "other harmless texts refused": [
+            row for row in rows if not row.attack and row.labelled.family not in NEAR_MISSES
+        ],
+    }.items():
+        share = np.mean([row.refused(weights) for row in group])
+        sys.stderr.write(f"unseen folds: {name} {share:.1%} of {len(group):,}\n")
+    sys.stderr.write(f"weights {weights}\n")
+    return replace(assembled(taught(texts), weights, FOLDS), weights=weights)
 
 
 def written(model: Model, target: Path = TARGET) -> None:
     """Write the arrays; nothing in the file is code."""
+    arrays: dict[str, Any] = {"wording": model.wording.astype(np.float16), "weights": model.weights}
+    for name, layer in (("windows", model.windows), ("sentences", model.sentences)):
+        arrays |= {
+            f"{name}_hidden": layer.hidden.astype(np.float16),
+            f"{name}_hidden_bias": layer.hidden_bias,
+            f"{name}_output": layer.output,
+            f"{name}_output_bias": np.float32(layer.output_bias),
+        }
     np.savez_compressed(
         target,
         version=np.array(model.version),
         encoder=np.array(model.encoder),
-        hidden=model.hidden.astype(np.float16),
-        hidden_bias=model.hidden_bias,
-        output=model.output,
-        output_bias=np.float32(model.output_bias),
-        wording=model.wording.astype(np.float16),
         wording_bias=np.float32(model.wording_bias),
-        examples=model.examples.astype(np.float16),
-        weights=model.weights,
+        **arrays,
     )
-
-
-def _balance(labels: Array) -> Array:
-    """Return weights with which attacks and harmless texts count alike, however many there are of each."""
-    return np.asarray(np.where(labels > 0, 0.5 / labels.mean(), 0.5 / (1 - labels.mean())))
 
 
 def _shows(text: Prepared, seen: Seen) -> bool:
     return seen.decoded or len(text.seen) == 1
-
-
-def _decisive(views: Sequence[tuple[float, ...]]) -> bool:
-    return any(view[0] >= scoring.DECISIVE for view in views)
-
-
-def _worst(views: Sequence[tuple[float, ...]], weights: Array) -> float:
-    return max(float(np.dot(weights[:-1], view)) for view in views) + float(weights[-1])
 
 
 if __name__ == "__main__":
