@@ -1,4 +1,4 @@
-"""The record of the faults in three generations: as published first, as now, and as a later release may write it."""
+"""The record of the faults in three generations: as an earlier release wrote it, as now, and as a later one may write it."""
 
 import io
 import json
@@ -13,17 +13,21 @@ from schemas.published import Published, published, versions
 from schemas.records import Outcome
 from schemas.registry import LockedIds
 
-TOMORROW_ID = 90_001
+YESTERDAY_ID, TOMORROW_ID = 90_000, 90_001
 FIELD = {"name": "region", "type": ["null", "string"], "default": None, "doc": "Where the call was made"}
 
 
 def known() -> Mapping[int, Published]:
-    """Return every published schema, and one of tomorrow that nobody here writes."""
-    newest = versions(published(), Outcome.__name__)[-1]
-    schema = json.loads(json.dumps(newest.schema))
-    schema["fields"].append(FIELD)
-    tomorrow = Published(schema_id=TOMORROW_ID, record="Outcome of tomorrow", version=1, schema=schema)
-    return {**published(), TOMORROW_ID: tomorrow}
+    """Return every published schema, and two that nobody here writes: one lacks the newest field, one has a field more."""
+    newest = versions(published(), Outcome.__name__)[-1].schema
+    fields = newest["fields"]
+    others = {YESTERDAY_ID: ("yesterday", fields[:-1]), TOMORROW_ID: ("tomorrow", [*fields, FIELD])}
+    return dict(published()) | {
+        schema_id: Published(
+            schema_id=schema_id, record=f"Outcome of {day}", version=1, schema={**newest, "fields": theirs}
+        )
+        for schema_id, (day, theirs) in others.items()
+    }
 
 
 def ids() -> LockedIds:
@@ -33,7 +37,7 @@ def ids() -> LockedIds:
 
 def generations() -> Sequence[int]:
     """Return the schema ids, oldest first."""
-    return [*(one.schema_id for one in versions(published(), Outcome.__name__)), TOMORROW_ID]
+    return [YESTERDAY_ID, *(one.schema_id for one in versions(published(), Outcome.__name__)), TOMORROW_ID]
 
 
 def encoded(schema_id: int, fields: Mapping[str, Any]) -> bytes:
