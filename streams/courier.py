@@ -83,10 +83,11 @@ class Return:
 class _Letter(Generic[R]):
     """A record and its place. It waits while `fate` is open and no call has it; it rests while there is none."""
 
-    __slots__ = ("alone", "call", "fate", "key", "record", "taken_before")
+    __slots__ = ("alone", "call", "effect_id", "fate", "key", "record", "taken_before")
 
-    def __init__(self, record: R, key: str) -> None:
+    def __init__(self, record: R, effect_id: str, key: str) -> None:
         self.record = record
+        self.effect_id = effect_id
         self.key = key
         self.fate: asyncio.Future[Return] | None = None
         self.call: asyncio.Task[Sequence[Fate]] | None = None
@@ -152,7 +153,7 @@ class Courier(Generic[R]):
         books = self._books
         if await books.memory.find(effect_id) is not None:
             return
-        told = await self._brought(record, emit)
+        told = await self._brought(record, effect_id, emit)
         if told.outcome is not None:
             emit.now(books.outcomes, told.outcome)
         if told.error is not None:
@@ -161,12 +162,12 @@ class Courier(Generic[R]):
         emit.now(books.effects, effect)
         books.memory.keep(effect)
 
-    async def _brought(self, record: R, emit: Emit) -> Return:
+    async def _brought(self, record: R, effect_id: str, emit: Emit) -> Return:
         """Return what became of a record; one that is tried again still has its place."""
         task = asyncio.current_task()
         letter = self._letters.get(task)
         if letter is None:
-            letter = self._letters[task] = _Letter(record, self._key(record))
+            letter = self._letters[task] = _Letter(record, effect_id, self._key(record))
             self._lanes.setdefault(letter.key, deque()).append(letter)
             emit.at_end(lambda _: self._end(task))
         if letter is self._lookout:
@@ -249,7 +250,8 @@ class Courier(Generic[R]):
             for letter in self._lanes[key]:
                 if not letter.waits or len(letters) == self._receiver.most_records:
                     break
-                letters.append(letter)
+                if all(letter.effect_id != other.effect_id for other in letters):  # its copy is told when it is taken
+                    letters.append(letter)
         return letters
 
     def _returned(self, letters: Sequence[_Letter[R]], started: datetime, call: "asyncio.Task[Sequence[Fate]]") -> None:
@@ -287,6 +289,14 @@ class Courier(Generic[R]):
                 error = self._patience_with(letter, fate)
             letter.tell(Return(error=error, outcome=report))
             report = None
+            if fate is None:
+                self._tell_copies(letter)
+
+    def _tell_copies(self, taken: _Letter[R]) -> None:
+        """Let the handlers of copies go on, which come when a worker was killed: what was taken once is not sent again."""
+        for copy in self._lanes.get(taken.key, ()):
+            if copy.waits and copy.effect_id == taken.effect_id:
+                copy.tell(Return(error=None))
 
     def _patience_with(self, letter: _Letter[R], fate: PipelineError) -> PipelineError:
         """Return the error a record is tried again with, or the one that ends it when it is the record and not the other system."""

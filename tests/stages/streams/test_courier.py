@@ -127,6 +127,22 @@ async def test_records_of_a_pack_arrive_in_order_whatever_fails_in_between() -> 
     assert len(desk.courier) == 0
 
 
+@pytest.mark.parametrize("most_records", [1, 5])
+async def test_copies_that_wait_together_are_sent_once(most_records: int) -> None:
+    """As they do when a worker was killed before it had noted what it sent."""
+    addressee = Addressee()
+    desk = Desk(addressee, most_records=most_records, parallel=2)
+    addressee.down = True
+    tasks = [desk.take(name, "a") for name in ("a0", "a1", "a0", "a0", "a2", "a1")]
+    await turns(40)
+    addressee.down = False
+
+    await asyncio.gather(*tasks)
+
+    assert addressee.taken == ["a0", "a1", "a2"]
+    assert len(desk.courier) == 0
+
+
 async def test_what_waits_together_goes_together_within_the_bound() -> None:
     addressee = Addressee()
     desk = Desk(addressee, most_records=5, parallel=1)
