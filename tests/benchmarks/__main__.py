@@ -73,7 +73,7 @@ def facts(peer_python: str) -> Mapping[str, str]:
         "system": f"{platform.platform()}, Python {platform.python_version()}",
         "broker": os.environ.get("FORGESTREAM_KAFKA") or f"Apache Kafka {JarLock.read().kafka}, embedded, one node",
         **{name: ", ".join(f"{package} {number}" for package, number in of.items()) for name, of in listed.items()},
-        "command": f"python -m tests.benchmarks {' '.join(sys.argv[1:])}".strip(),
+        "command": f"python -m tests.benchmarks {' '.join(_said(sys.argv[1:]))}".strip(),
     }
 
 
@@ -95,6 +95,11 @@ def measure(plan: Plan, workers: Sequence[str], repeat: int, console: Console) -
         runs=runs,
         less_is_better=plan.less_is_better,
     )
+
+
+def _said(arguments: Sequence[str]) -> Sequence[str]:
+    """Leave out where a Python is: that is this machine's."""
+    return ["PYTHON" if argument.endswith("/python") else argument for argument in arguments]
 
 
 def plans(bench: Bench, divisor: int, oracle: str) -> Iterator[Plan]:
