@@ -264,8 +264,10 @@ async def test_giving_up_closes_the_connection(far: Case) -> None:
 
 @pytest.mark.parametrize("fault", [Fault.SILENCE, Fault.SLOW_START, Fault.STALL, Fault.TRICKLE])
 async def test_a_provider_that_stops_writing_is_given_up_in_time(far: Case, fault: Fault) -> None:
+    async with far.model() as patient, asyncio.timeout(20):
+        await answer(patient, ask())  # a first call takes an SDK longer than a server is given here
+
     async with far.model(first_token_s=0.5, stall_s=0.5) as model, asyncio.timeout(10):
-        await answer(model, ask())  # a first call takes an SDK longer than a server is given here
         far.server.fail_next(fault)
         with pytest.raises(ProviderUnavailable, match="wrote nothing for"):
             await answer(model, ask())
