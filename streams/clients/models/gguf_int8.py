@@ -5,14 +5,13 @@ is a scale, a least value and 4 bits each; of a Q8_0 matrix a scale and 8 bits e
 """
 
 import os
-import tempfile
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from streams.clients.model_cache import building
 from streams.clients.models.gguf import MAGIC, numbers, string, value
-from streams.errors import ModelMissing
 
 F32, Q4_1, Q8_0 = 0, 3, 8
 BLOCKS = {F32: (1, 4), Q4_1: (32, 20), Q8_0: (32, 34)}  # weights of a block, and its bytes
@@ -36,20 +35,16 @@ class _Tensor(NamedTuple):
 
 def converted(source: Path, cache_dir: Path) -> Path:
     """Return the file in 8 bits, written into the cache when it is not there. Raises ModelMissing."""
-    try:
-        target = cache_dir / f"{source.stem}-{source.stat().st_size}-int8.gguf"
-        if not target.is_file():
-            cache_dir.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".building-", dir=cache_dir) as building:
-                fresh = Path(building) / target.name
-                with source.open("rb") as read, fresh.open("wb") as out:
-                    _convert(read, out)
-                    out.flush()
-                    os.fsync(out.fileno())
-                fresh.replace(target)  # whole, or not there: whoever starts at the same time writes the same
-    except OSError as error:
-        advice = "free some space or set FORGESTREAM_EMBEDDED_CACHE_DIR"
-        raise ModelMissing(f"cannot write the converted model to {cache_dir} ({error.strerror}): {advice}") from error
+    target = cache_dir / f"{source.stem}-{source.stat().st_size}-int8.gguf"
+    if target.is_file():
+        return target
+    with building(cache_dir) as folder:
+        fresh = folder / target.name
+        with source.open("rb") as read, fresh.open("wb") as out:
+            _convert(read, out)
+            out.flush()
+            os.fsync(out.fileno())
+        fresh.replace(target)  # whoever starts at the same time writes the same
     return target
 
 
