@@ -12,7 +12,7 @@ LOCKS := $(addprefix requirements/, bootstrap.lock develop.lock models.lock)
 WORKERS ?= 3
 export PYTHON
 
-.PHONY: help install demo test lint format check bench chaos simulate leak storm overhead screen context hear talk calibrate lock generate measure clean
+.PHONY: help install demo test fuzz lint format check bench chaos simulate leak storm overhead screen context hear talk calibrate lock generate measure clean
 
 help: ## Show this list
 	@printf 'forgestream: questions on Kafka in, grounded answers out\n\n'
@@ -30,6 +30,9 @@ demo: $(INSTALLED) ## Run the main job on a real Kafka, vector store and languag
 
 test: lint check ## Everything CI runs: lint, types, boundaries, contracts, tests on a real broker
 	$(BIN)/python -m pytest -n $(WORKERS) --maxschedchunk 4 --durations 15 $(ARGS)
+
+fuzz: $(INSTALLED) ## Look for inputs that break an invariant: 50 times as many as the tests try, new ones each time
+	$(BIN)/python -m pytest -n $(WORKERS) -m hypothesis --hypothesis-profile fuzz --timeout 1200 $(ARGS)
 
 lint: $(INSTALLED) ## Style, types and import boundaries
 	$(BIN)/ruff check --quiet .

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from streams.words import sentences
 
+UNSPEAKABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 _PAUSE = re.compile(r"(?<=[,;:\u2013\u2014])\s")
 _UNCERTAIN = re.compile(
     r"[`*_~|#\[\]<>\n\t]|\s\s|://|^\s*(?:[-+]|\d+[.)])\s"
@@ -26,7 +27,7 @@ def begun(written: str, *, first_chars: int, max_chars: int) -> str:
         max_chars: the longest breath.
     """
     plain = written.lstrip()
-    if _UNCERTAIN.search(plain):
+    if _UNCERTAIN.search(plain) or UNSPEAKABLE.search(plain):
         return ""
     sentence, *more = sentences(plain) or [""]
     first, *rest = opening(sentence.rstrip(), first_chars)

@@ -10,9 +10,11 @@ import pytest
 
 from tests.clock import FixedClock
 
-# A busy machine is slow at times; what hangs meets the time-out of the test.
-hypothesis.settings.register_profile("busy", deadline=None)
-hypothesis.settings.load_profile("busy")
+# A busy machine is slow at times; what hangs meets the time-out of the test. The same code has the same examples, so that a change
+# is judged by what it changed; `make fuzz` looks for new ones.
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=5_000, print_blob=True)
+hypothesis.settings.load_profile("repeatable")
 
 if (
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from schemas.records import SpeechChunk, SpeechRequest, SpokenTurn
-from streams.breaths import opening
+from streams.breaths import UNSPEAKABLE, opening
 from streams.settings import SynthesizeSettings
 from streams.speech import RATE_HZ, Spoken
 from streams.topic import whose
@@ -20,7 +20,6 @@ _LINK = re.compile(r"!?\[([^\]\n]{0,300})\]\([^)\s]{0,2000}\)")
 _REFERENCE = re.compile(r"\s?\[\d{1,3}(?:,\s?\d{1,3}){0,8}\]")
 _ADDRESS = re.compile(r"https?://\S+")
 _MARKS = re.compile(r"(?m)^\s{0,3}(?:[-*+]|\#{1,6}|>|\d+\.)\s+|[*_`~|]+")
-_UNSPEAKABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 _BEFORE = ". "  # stands for what was said before: a number or a dash after it begins no line
 _BREAK = re.compile(r"(?<=[,;:\u2013\u2014])\s|\s")
 
@@ -33,7 +32,7 @@ def sentences_to_say(text: str, settings: SynthesizeSettings, *, begins: int = 0
     plain = _FENCE.sub(" ", f"{_BEFORE}{text}" if begins else text)
     plain = _LINK.sub(r"\1", plain)
     plain = _ADDRESS.sub(" ", _REFERENCE.sub("", plain))
-    plain = _MARKS.sub("", _UNSPEAKABLE.sub("", plain))
+    plain = _MARKS.sub("", UNSPEAKABLE.sub("", plain))
     said = (" ".join(sentence.split()) for sentence in sentences(plain))
     breaths = [part for sentence in said for part in _breaths(sentence, settings.max_chars)]
     if breaths and not begins:

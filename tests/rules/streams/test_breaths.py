@@ -44,6 +44,7 @@ def test_a_breath_is_begun_when_nothing_can_change_it(written: str, breath: str)
 
 
 @example("An octopus. 3. ", 13)
+@example("0?\x1f0", 4)
 @given(SPOKEN | st.text(max_size=200) | st.sampled_from(ODD_TEXTS), st.integers(0, 200))
 def test_an_answer_begun_early_is_said_as_if_it_had_been_whole(text: str, at: int) -> None:
     """It is one breath, and what goes on after it is the rest: not a word is lost or said twice."""
