@@ -6,22 +6,21 @@ than a long text.
 
 import base64
 import binascii
-import codecs
 import html
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from streams.screen.folding import folded, unleeted, unscrambled, unspaced
+from streams.screen.folding import folded, unscrambled, unspaced
+from streams.screen.letters import unleeted, unmirrored, unrotated
 
 MOST_VIEWS = 16
 MOST_DEPTH = 3
 MOST_CHARS = 20_000
 _LEAST_CHARS = 8
 _PRINTABLE_SHARE = 0.9
-_LEAST_COMMON = 3
-_COMMON_SHARE = 0.25
+_LEAST_SIGNS = 3
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 _BASE32 = re.compile(r"[A-Z2-7]{24,}={0,6}")
@@ -32,9 +31,9 @@ _DECIMAL = re.compile(r"(?:\b\d{2,3}\b[\s,;]{1,2}){7,}\d{2,3}\b")
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
 _ENTITY = re.compile(r"&#?\w{2,8};")
 _ESCAPE = re.compile(r"\\u([0-9A-Fa-f]{4})|\\x([0-9A-Fa-f]{2})")
+_ENTITIES = re.compile(r"(?:&#?\w{2,8};\s?){8,}")
+_ESCAPES = re.compile(r"(?:\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}){8,}")
 _MORSE = re.compile(r"(?:[.\-·−]{1,6}[ /|]{1,3}){6,}[.\-·−]{1,6}")
-_SEGMENT = re.compile(r"[^\n:;\"“”'()\[\]{}]+")
-_WORD = re.compile(r"[a-z]{2,}")
 
 _MORSE_CODE = dict(
     zip(
@@ -43,16 +42,6 @@ _MORSE_CODE = dict(
         "abcdefghijklmnopqrstuvwxyz0123456789",
         strict=True,
     )
-)
-_COMMON = frozenset(
-    """
-    about above act after again all allowed always an and answer any are as ask at be because been before but by can could developer did
-    do does don each earlier every everything first follow for forget free freed from give given go had has have he her his how i if
-    ignore in instructions into is it its just let like limits list make may me message mode more must my never new no nothing not now
-    of on one only or our out output over own password play pretend previous print prompt questions read repeat reply reveal rules say
-    secret she should show so some stop system take talk tell text than that the their them then there these they this those time to
-    today told under until up user very was we were what when where which who why will with without word words would write yes you your
-    """.split()
 )
 
 
@@ -91,37 +80,21 @@ def _decoded(raw: str, plain: str) -> Iterator[tuple[str, str]]:
         said = " ".join(filter(None, (decode(run) for run in pattern.findall(raw)[:MOST_VIEWS])))
         if said:
             yield code, said
-    if len(_PERCENT.findall(raw)) >= _LEAST_COMMON:
+    if len(_PERCENT.findall(raw)) >= _LEAST_SIGNS:
         yield "url", unquote(raw.replace("+", " "), errors="ignore")
-    if len(_ENTITY.findall(raw)) >= _LEAST_COMMON:
+    if len(_ENTITY.findall(raw)) >= _LEAST_SIGNS:
         yield "entities", html.unescape(raw)
-    if len(_ESCAPE.findall(raw)) >= _LEAST_COMMON:
-        yield "escapes", _ESCAPE.sub(lambda found: chr(int(found.group(1) or found.group(2), 16)), raw)
-    for code, read in (("rot13", _rot13), ("reversed", _reversed)):
-        said = " ".join(filter(None, (_as_language(segment, read) for segment in _SEGMENT.findall(plain[:MOST_CHARS]))))
-        if said:
-            yield code, said
-    yield from (("leetspeak", said) for said in unleeted(plain))
-    yield from ((code, said) for code, said in (("spaced", unspaced(raw)), ("scrambled", unscrambled(plain))) if said)
-
-
-def _rot13(text: str) -> str:
-    return codecs.encode(text, "rot13")
-
-
-def _reversed(text: str) -> str:
-    return text[::-1]
-
-
-def _as_language(segment: str, read: Callable[[str], str]) -> str | None:
-    """Return the segment as read, when that has the common words of English that it does not have as written."""
-    words = _WORD.findall(segment)
-    if len(words) < _LEAST_COMMON:
-        return None
-    said = read(segment)
-    common = sum(word in _COMMON for word in _WORD.findall(said))
-    before = sum(word in _COMMON for word in words)
-    return said if common >= max(_LEAST_COMMON, _COMMON_SHARE * len(words)) and common > 2 * before else None
+    if len(_ESCAPE.findall(raw)) >= _LEAST_SIGNS:
+        yield "escapes", _unescaped(raw)
+    bounded = plain[:MOST_CHARS]
+    others = {
+        "rot13": unrotated(bounded),
+        "reversed": unmirrored(bounded),
+        "leetspeak": unleeted(bounded),
+        "spaced": unspaced(raw),
+        "scrambled": unscrambled(plain),
+    }
+    yield from ((code, said) for code, said in others.items() if said)
 
 
 def _base64(run: str) -> str | None:
@@ -158,6 +131,10 @@ def _decimal(run: str) -> str | None:
     return _readable(bytes(numbers)) if max(numbers) < 256 else None  # noqa: PLR2004 - bytes
 
 
+def _unescaped(text: str) -> str:
+    return _ESCAPE.sub(lambda found: chr(int(found.group(1) or found.group(2), 16)), text)
+
+
 def _morse(run: str) -> str | None:
     signs = run.replace("·", ".").replace("−", "-")
     words = re.split(r"\s*[/|]\s*|\s{3,}", signs)
@@ -181,4 +158,6 @@ _RUNS: Sequence[tuple[str, re.Pattern[str], Callable[[str], str | None]]] = (
     ("binary", _BINARY, _binary),
     ("decimal", _DECIMAL, _decimal),
     ("morse", _MORSE, _morse),
+    ("entities", _ENTITIES, html.unescape),
+    ("escapes", _ESCAPES, _unescaped),
 )

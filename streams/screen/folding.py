@@ -30,11 +30,6 @@ _SPACES = re.compile(r"[^\S\n]+")
 _WORD = re.compile(r"\w+")
 _LETTERS = re.compile(r"[a-z]")
 _FOREIGN = re.compile("[\u0370-\u03ff\u0400-\u052f\u0530-\u058f]")
-_LEET = str.maketrans("0134578@$!|+", "oieastbasilt")
-_PIECE = re.compile(r"[a-z0134578@$!|+]+")
-_PIECES = re.compile(r"([^a-z0134578@$!|+]+)")
-_MIXED = re.compile(r"[a-z][0134578@$!|+]|[0134578@$!|+][a-z]")
-_LEAST_LEET_WORDS = 2
 _SPACED = re.compile(r"(?:\b[^\W\d_][ .\-_*/|]{1,3}){7,}[^\W\d_]\b")
 _SEPARATORS = re.compile(r"[ .\-_*/|]")
 _LONG_WORD = re.compile(r"\b[a-z]{5,14}\b")
@@ -47,6 +42,10 @@ _NEEDLESS = "\u200b\u2060\u00ad\u180e"
 _MOST_NEEDLESS = 4
 _WIDE = re.compile("[\uff21-\uff3a\uff41-\uff5a]")
 _MOST_WIDE = 12  # letters in full width: a Japanese text has a word or two of them
+_VOWEL = re.compile("[aeiou]")
+_MARKED_VOWEL = re.compile("[aeiou][\u0300-\u036f]")
+_LEAST_VOWELS = 8
+_MOST_MARKED = 0.8
 _UNSEEN = re.compile("(?<![\U0001f3f4\U000e0020-\U000e007e])[\U000e0020-\U000e007e]{2}")
 _SMALL = re.compile(f"[{''.join(_SMALL_CAPITALS)}]")
 
@@ -59,14 +58,6 @@ def folded(text: str) -> str:
     seen = unicodedata.normalize("NFKC", text.translate(_INVISIBLE)).translate(_DROPPED).casefold()
     seen = _MARKS.sub("", unicodedata.normalize("NFD", seen.translate(_DASHES).translate(_READ_AS)))
     return _SPACES.sub(" ", _latin(unicodedata.normalize("NFC", seen))).strip()
-
-
-def unleeted(text: str) -> tuple[str, ...]:
-    """Return a folded text with letters for the digits and signs that stand for them; nothing when there are too few."""
-    if sum(_MIXED.search(piece) is not None for piece in _PIECE.findall(text)) < _LEAST_LEET_WORDS:
-        return ()
-    both = {"".join(_read_leet(piece, one) for piece in _PIECES.split(text)) for one in "il"}
-    return tuple(sorted(both - {text}))
 
 
 def unspaced(text: str) -> str | None:
@@ -90,7 +81,14 @@ def conceals(text: str) -> bool:
         return True
     mixed = sum(_LETTERS.search(word) is not None for word in _WORD.findall(text.casefold()) if _FOREIGN.search(word))
     small, wide = len(_SMALL.findall(text)), len(_WIDE.findall(text))
-    return mixed > 1 or small > _MOST_NEEDLESS or wide > _MOST_WIDE or _SPACED.search(text) is not None
+    return mixed > 1 or small > _MOST_NEEDLESS or wide > _MOST_WIDE or _marked(text) or _SPACED.search(text) is not None
+
+
+def _marked(text: str) -> bool:
+    """Tell whether nearly every vowel carries a mark, as in no language that is written with Latin letters."""
+    apart = unicodedata.normalize("NFD", text).casefold()
+    vowels = len(_VOWEL.findall(apart))
+    return vowels >= _LEAST_VOWELS and len(_MARKED_VOWEL.findall(apart)) > _MOST_MARKED * vowels
 
 
 def latin(text: str) -> bool:
@@ -119,10 +117,6 @@ def _letters(word: str) -> tuple[str, ...]:
 
 
 _BY_LETTERS = {_letters(word): word for word in _SCRAMBLED_WORDS.split()}
-
-
-def _read_leet(word: str, one: str) -> str:
-    return word.replace("1", one).translate(_LEET) if _MIXED.search(word) else word
 
 
 def _rejoined(run: str) -> str:

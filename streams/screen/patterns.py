@@ -21,12 +21,13 @@ class PatternInvalid(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One pattern over folded text; `score`, 0 to 1, is how much a match says."""
+    """One pattern over folded text; `score`, 0 to 1, is how much a match says. `markup` needs quotation marks, which quote nothing then."""
 
     rule_id: str
     family: str
     score: float
     pattern: str
+    markup: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,8 @@ class Rules:
         anywhere = strongest(found)
         unquoted = anywhere
         if found and '"' in folded:
-            unquoted = strongest(self._matches(_QUOTED.sub('"', folded)))
+            markup = [rule for rule in found if rule.markup]
+            unquoted = strongest([*markup, *self._matches(_QUOTED.sub('"', folded))])
         return Evidence(unquoted=unquoted, anywhere=anywhere, rules=tuple(found))
 
     def _matches(self, text: str) -> Sequence[Rule]:
@@ -99,6 +101,7 @@ def built_in() -> tuple[str, Sequence[Rule]]:
             family=rule["family"],
             score=rule["score"],
             pattern=_MACRO.sub(lambda found: words[found.group(1)], rule["pattern"]),
+            markup=rule.get("markup", False),
         )
         for rule in read["rules"]
     ]

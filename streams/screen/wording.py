@@ -5,16 +5,18 @@ from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 from zlib import crc32
 
-from streams.screen.concepts import concept_of
+from streams.screen.concepts import UNSPACED, concept_of
 
-SLOTS = 1 << 16
+SLOTS = 1 << 18
 _STEM_CHARS = 6
 _START = "^"
 _REACH = 6  # words between which two concepts belong together
 _PARTNERS = 4
 
-# One character is one token in scripts that write no spaces between words.
-_TOKEN = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]|[^\W_\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]")
+# One character is one token in scripts that write no spaces between words, but for words with a concept.
+_UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff"
+# The vowel signs of Devanagari are no letters to `re`.
+_TOKEN = re.compile(rf"(?:[^\W_{_UNSPACED}]|[\u0900-\u0963\u0966-\u097f])+|[^\w\s]|{'|'.join(UNSPACED)}|[{_UNSPACED}]")
 
 
 def hashed(text: str) -> tuple[int, ...]:
@@ -48,6 +50,7 @@ def _of_concepts(stems: Sequence[str], concepts: Sequence[str | None]) -> Iterat
         for other_place, other in islice(found, number + 1, number + 1 + _PARTNERS):
             if other_place - place <= _REACH:
                 yield f"{concept}~{other}"
+                yield "&".join(sorted((concept, other)))
     for (_, first), (_, second), (_, third) in zip(found, found[1:], found[2:], strict=False):
         yield f"{first}={second}={third}"
 

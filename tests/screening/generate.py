@@ -118,7 +118,7 @@ def filled(text: str, template: Template, chance: Random, fillings: Slots) -> st
 def _options(slot: str, part: str, fillings: Slots) -> Sequence[str]:
     """Return what may stand in a slot. The goal of a training attack may be harmless: the words around it are what is learned."""
     own = fillings.get((slot, part), ())
-    return (*own, *fillings["task", TRAIN]) if (slot, part) == ("goal", TRAIN) else own
+    return (*own, *fillings[slot.replace("goal", "task"), TRAIN]) if slot.startswith("goal") and part == TRAIN else own
 
 
 def corpus() -> Sequence[Labelled]:

@@ -92,13 +92,13 @@ def classifier_of_some(vectors: Array, labels: Array, texts: Array, seed: int) -
     return found
 
 
-def wording(words: Sequence[Sequence[int]], labels: Array) -> Wording:
-    """Return a logistic regression on slots."""
+def wording(words: Sequence[Sequence[int]], labels: Array, share: Array) -> Wording:
+    """Return a logistic regression on slots; `share` says how much each window counts within its label."""
     counts = np.array([len(slots) for slots in words])
     slot, row = np.concatenate([np.asarray(slots) for slots in words]), np.repeat(np.arange(len(words)), counts)
     weight = (1 / np.sqrt(counts))[row]
     adam = _Adam([np.zeros(SLOTS), np.zeros(1)], WORDING_RATE)
-    balance = balanced(labels)
+    balance = balanced(labels, share)
     for _ in range(STEPS):
         weights, bias = adam.arrays
         error = (_sigmoid(np.bincount(row, weights[slot] * weight, len(words)) + bias) - labels) * balance

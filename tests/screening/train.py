@@ -21,7 +21,7 @@ from tests.screening.layers import balanced, classifier, classifier_of_some, wor
 from tests.screening.vectors import Prepared, Seen, prepared
 
 TARGET = Path(scoring.__file__).with_name("model.npz")
-VERSION = "3"
+VERSION = "4"
 FEATURES = 7
 FALSE_ALARMS = 0.01  # share of harmless texts, unseen by their fold and mixed as traffic is, that may pass for attacks
 # Families of harmless texts that were written to look like attacks, by their words or by their dress. One text in three of the mix is of
@@ -36,12 +36,16 @@ NEAR_MISS_SHARE = 1 / 3
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """What is taught: vectors and slots of windows, and vectors of sentences with the number of their text, each with labels."""
+    """What is taught: vectors and slots of windows, and vectors of sentences with the number of their text, each with labels.
+
+    `word_share` is how much the slots of a window count: the more windows a template has, the less each of them.
+    """
 
     vectors: Array
     labels: Array
     words: Sequence[Sequence[int]]
     word_labels: Array
+    word_share: Array
     sentences: Array
     sentence_labels: Array
     texts: Array
@@ -79,6 +83,7 @@ def taught(texts: Sequence[Prepared]) -> Lessons:
     labels: list[float] = []
     words: list[Sequence[int]] = []
     word_labels: list[float] = []
+    word_templates: list[str] = []
     sentences: list[Array] = []
     numbers: list[tuple[float, int]] = []
     for number, text in enumerate(texts):
@@ -94,12 +99,15 @@ def taught(texts: Sequence[Prepared]) -> Lessons:
             labels.extend([attack] * len(seen.windows))
             words.extend(seen.words)
             word_labels.extend([attack] * len(seen.words))
+            word_templates.extend([text.labelled.template] * len(seen.words))
+    sizes = Counter(word_templates)
     single = np.float32
     return Lessons(
         np.stack(vectors),
         np.asarray(labels, dtype=single),
         words,
         np.asarray(word_labels, dtype=single),
+        np.asarray([sizes[template] ** -0.5 for template in word_templates], dtype=single),
         np.stack(sentences),
         np.asarray([label for label, _ in numbers], dtype=single),
         np.asarray([number for _, number in numbers]),
@@ -108,7 +116,7 @@ def taught(texts: Sequence[Prepared]) -> Lessons:
 
 def assembled(lessons: Lessons, weights: Array, seed: int) -> Model:
     """Return the arrays as the screen uses them, in the precision in which they are shipped."""
-    worded = wording(lessons.words, lessons.word_labels)
+    worded = wording(lessons.words, lessons.word_labels, lessons.word_share)
     return Model(
         version=VERSION,
         encoder=MiniLm.name,
