@@ -125,6 +125,7 @@ class ModelSpec:
 class Ask:
     """What a model is asked. `chunks` and `query` are for providers that need no prompt, such as `extractive`.
 
+    What `system` begins with in every ask of its kind is its `opening`, which a model may keep read.
     Where there are `choices`, the whole reply is to be one of them; a provider that cannot hold its model to that lets it write.
     `queue_s` is the longest wait for a turn where the calls of a model are limited; None waits as long as it takes.
     """
@@ -136,6 +137,7 @@ class Ask:
     chunks: tuple[Chunk, ...]
     max_tokens: int
     temperature: float
+    opening: str = ""
     choices: tuple[str, ...] = ()
     queue_s: float | None = None
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from schemas.records import Attack, CircuitState, Invalidation, Ranking
+from agents.compose.adapters import opening
+from schemas.records import Attack, CircuitState, Domain, Invalidation, Ranking, Task
 from streams.answers import AnswerMemory
 from streams.clients.answers import answers_of
 from streams.clients.cache import ByteCache
@@ -160,7 +161,7 @@ async def open_outside(
 
         async def answer() -> None:
             if {"models", "tokenizer", "window_tokens"} & set(uses):
-                models = models_of(settings.route, cache_dir)
+                models = models_of(settings.route, cache_dir, opening(Domain.GENERAL, Task.ANALYSIS))
                 judges: tuple[OwnedModel, ...] = ()
                 ports["models"], ports["tokenizer"] = models, models[0].tokenizer
                 competing = [model.spec for model in models if not model.spec.reserve]

@@ -93,6 +93,7 @@ def _asked(answer: Answer, system: str, user: str, chunks: Sequence[Chunk], max_
         chunks=tuple(chunks),
         max_tokens=max_tokens,
         temperature=0.0,
+        opening=system,
     )
 
 

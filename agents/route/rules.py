@@ -125,6 +125,7 @@ def ask(prompt: Prompt) -> Ask:
         chunks=tuple(chunk for chunk in prompt.chunks if chunk.kept),
         max_tokens=prompt.request.max_tokens,
         temperature=prompt.request.temperature,
+        opening=prompt.system.partition(prompt.canary)[0] if prompt.canary else prompt.system,
     )
 
 

@@ -25,30 +25,37 @@ BAD_REQUEST = range(400, 500)
 class LlamaCpp:
     """A `Model` with `parallel` slots, each a thread: an ask holds one until the model has really stopped.
 
+    A slot keeps the opening of its last ask read (docs/decisions/0054), and nothing else of any.
     With a `cache_dir` its matrices are held in 8 bits, see `gguf_int8`.
     """
 
-    def __init__(self, name: str, path: Path, settings: RouteSettings, cache_dir: Path | None = None) -> None:
+    def __init__(
+        self, name: str, path: Path, settings: RouteSettings, cache_dir: Path | None = None, opening: str = ""
+    ) -> None:
         self.spec = ModelSpec(name=name, provider="llamacpp", context_tokens=settings.context_tokens, tier="local")
         self._tokens = GgufTokenizer(path)
         self.tokenizer: Tokenizer = self._tokens
         self._path = path
         self._cache_dir = cache_dir
+        self._opening = opening or "Hello"
         self._settings = settings
         self._threads = ThreadPoolExecutor(settings.parallel, thread_name_prefix=f"llamacpp-{name}")
         self._free = asyncio.Semaphore(settings.parallel)
+        self._slots = list(range(settings.parallel))
+        self._kept = [""] * settings.parallel  # the opening that a slot has read, and nothing after it
+        self._tidying: set[asyncio.Future[None]] = set()
         self._loading = asyncio.Lock()
         self._server: Any = None
         self._stops: set[threading.Event] = set()
         self._closed = False
 
     async def start(self) -> None:
-        """Load the model and write one token, so that the first answer is fast. Raises ModelMissing."""
+        """Load the model and read the opening, so that the first answer is fast. Raises ModelMissing."""
         async with self._loading:
             if self._closed:
                 raise ProviderUnavailable(f"{self.spec.name} was shut down")
             if self._server is None:
-                self._server = await asyncio.get_running_loop().run_in_executor(self._threads, self._load)
+                await asyncio.get_running_loop().run_in_executor(self._threads, self._load)
 
     async def close(self) -> None:
         """Stop every answer under way and give the memory back."""
@@ -67,14 +74,17 @@ class LlamaCpp:
             ContextOverflow: prompt and template are longer than the context window.
         """
         await self.start()
+        while self._tidying:  # would share passes with this ask, and what shares them may differ in the last bit
+            await asyncio.wait(self._tidying)
         await self._free.acquire()
+        slot = self._slot(ask.opening)
         stop = threading.Event()
         chunks: asyncio.Queue[Chunk | None] = asyncio.Queue()  # never holds more than the answer, so at most max_tokens
         call = asyncio.get_running_loop().run_in_executor(
-            self._threads, self._write, self._request(ask), stop, asyncio.get_running_loop(), chunks
+            self._threads, self._write, slot, ask, stop, asyncio.get_running_loop(), chunks
         )
         self._stops.add(stop)
-        call.add_done_callback(lambda ended: self._ended(ended, stop, chunks))
+        call.add_done_callback(lambda ended: self._ended(ended, slot, ask.opening, stop, chunks))
         try:
             finish: Finish | None = None
             while (chunk := await chunks.get()) is not None:
@@ -90,34 +100,65 @@ class LlamaCpp:
             stop.set()
 
     def _ended(
-        self, call: "asyncio.Future[None]", stop: threading.Event, chunks: "asyncio.Queue[Chunk | None]"
+        self,
+        call: "asyncio.Future[None]",
+        slot: int,
+        opening: str,
+        stop: threading.Event,
+        chunks: "asyncio.Queue[Chunk | None]",
     ) -> None:
         self._stops.discard(stop)
-        self._free.release()
         if not call.cancelled():
             call.exception()  # seen here, raised by `stream` if somebody still listens
         chunks.put_nowait(None)
+        if not opening or self._closed:
+            self._release(slot)
+            return
+        tidy = asyncio.get_running_loop().run_in_executor(self._threads, self._keep, slot, opening)
+        self._tidying.add(tidy)
+        tidy.add_done_callback(lambda ended: self._tidied(ended, slot))
 
-    def _request(self, ask: Ask) -> Mapping[str, object]:
+    def _tidied(self, tidy: "asyncio.Future[None]", slot: int) -> None:
+        self._tidying.discard(tidy)
+        if not tidy.cancelled():
+            tidy.exception()  # the next ask of this slot tries again, and says so if it fails
+        self._release(slot)
+
+    def _slot(self, opening: str) -> int:
+        """Take a free slot, one that has read the opening if there is one."""
+        slot = next((slot for slot in self._slots if self._kept[slot] == opening), self._slots[0])
+        self._slots.remove(slot)
+        return slot
+
+    def _release(self, slot: int) -> None:
+        self._slots.append(slot)
+        self._free.release()
+
+    def _request(self, ask: Ask, slot: int) -> Mapping[str, object]:
         return {
-            "messages": [
-                {"role": role, "content": self._tokens.as_text(readable(text))}
-                for role, text in (("system", ask.system), ("user", ask.user))
-            ],
+            "messages": self._messages(ask.system, ask.user),
             "max_tokens": ask.max_tokens,
             "temperature": ask.temperature,
             "seed": zlib.crc32(ask.request_id.encode("utf-8", "replace")),  # a replay samples the same answer
-            "cache_prompt": False,  # what an earlier ask left behind must not change this answer
+            "id_slot": slot,
+            "cache_prompt": bool(ask.opening),  # nothing else that an earlier ask left behind may change this answer
             "stream": True,
             "stream_options": {"include_usage": True},
             **({"grammar": _grammar(ask.choices)} if ask.choices else {}),
         }
 
+    def _messages(self, system: str, user: str) -> Sequence[Mapping[str, str]]:
+        return [
+            {"role": role, "content": self._tokens.as_text(readable(text))}
+            for role, text in (("system", system), ("user", user))
+        ]
+
     # What follows runs in a thread.
 
     def _write(
         self,
-        request: Mapping[str, object],
+        slot: int,
+        ask: Ask,
         stop: threading.Event,
         loop: asyncio.AbstractEventLoop,
         chunks: "asyncio.Queue[Chunk | None]",
@@ -131,9 +172,27 @@ class LlamaCpp:
                 return True
             return False
 
-        self._server.handle_chat_completions(request, written)
+        if self._kept[slot] != ask.opening:
+            self._keep(slot, ask.opening)
+        self._server.handle_chat_completions(self._request(ask, slot), written)
 
-    def _load(self) -> Any:  # noqa: ANN401 - the library has no types
+    def _keep(self, slot: int, opening: str) -> None:
+        """Leave a slot with an opening as it was read when the slot had read nothing, so that all its asks find the same."""
+        begun = self._kept[slot] == opening
+        self._kept[slot] = ""
+        if not opening:
+            return
+        reading = {
+            "messages": self._messages(opening, ""),
+            "add_generation_prompt": False,
+            "max_tokens": 0,
+            "id_slot": slot,
+            "cache_prompt": begun,
+        }
+        self._server.handle_chat_completions(reading, lambda _: False)
+        self._kept[slot] = opening
+
+    def _load(self) -> None:
         self._tokens.load()
         settings, params = self._settings, xllamacpp.CommonParams()
         params.model.path = str(converted(self._path, self._cache_dir) if self._cache_dir else self._path)
@@ -146,12 +205,12 @@ class LlamaCpp:
         params.api_keys = [secrets.token_urlsafe(32)]
         params.n_threads_http = 1
         try:
-            server = xllamacpp.Server(params)
+            self._server = xllamacpp.Server(params)
         except RuntimeError as error:
             raise ModelMissing(f"llama.cpp cannot load {self._path}; is it a whole GGUF file?") from error
         # Also needed for a clean end: a server that is dropped before its loop has run once waits for itself for ever.
-        server.handle_chat_completions({"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1})
-        return server
+        for slot in self._slots:
+            self._keep(slot, self._opening)
 
     def _drop(self) -> None:
         self._server = None

@@ -43,20 +43,26 @@ Factory = Callable[[str, RouteSettings], OwnedModel]
 class Registry:
     """What the settings can name, by the providers of this package, of the user's catalogue and of other packages.
 
-    With a folder for it, smollm2 is held in 8 bits. Raises SettingsInvalid when the user's catalogue has problems.
+    With a folder for it, smollm2 is held in 8 bits; models of llama.cpp are ready when they have read the opening.
+    Raises SettingsInvalid when the user's catalogue has problems.
     """
 
     def __init__(
-        self, settings: RouteSettings, points: Iterable[EntryPoint] | None = None, *, cache_dir: Path | None = None
+        self,
+        settings: RouteSettings,
+        points: Iterable[EntryPoint] | None = None,
+        *,
+        cache_dir: Path | None = None,
+        opening: str = "",
     ) -> None:
         self.settings = settings
         self.catalogue = catalogue_of(settings.catalogue)
         points = entry_points(group=GROUP) if points is None else points
         others = {point.name: _lazily(point.name, point.load) for point in points}  # cannot replace ours
-        smollm2: Factory = partial(_smollm2, cache_dir)
+        smollm2: Factory = partial(_smollm2, cache_dir, opening)
         ours: Mapping[str, Factory] = {
             "smollm2": smollm2,
-            "llamacpp": _llamacpp,
+            "llamacpp": partial(_llamacpp, opening),
             "extractive": _extractive,
             "echo": _echo,
         }
@@ -105,14 +111,16 @@ class Registry:
         return model
 
 
-def models_of(settings: RouteSettings, cache_dir: Path | None = None) -> tuple[OwnedModel, ...]:
+def models_of(settings: RouteSettings, cache_dir: Path | None = None, opening: str = "") -> tuple[OwnedModel, ...]:
     """Build the chain named by the settings, first choice first, then the reserves; nothing is loaded yet.
+
+    An `opening` is how most prompts will begin, see `Ask`.
 
     Raises:
         SettingsInvalid: with every problem of every name.
         ModelMissing: the files of a model are not installed.
     """
-    registry = Registry(settings, cache_dir=cache_dir)
+    registry = Registry(settings, cache_dir=cache_dir, opening=opening)
     names = registry.chain_names()
     problems = [] if names else [f"{SETTING} names no model"]
     models: list[OwnedModel] = []
@@ -163,26 +171,28 @@ def _lazily(name: str, load: Callable[[], object]) -> Factory:
     return factory
 
 
-def _smollm2(cache_dir: Path | None, _argument: str, settings: RouteSettings) -> OwnedModel:
+def _smollm2(cache_dir: Path | None, opening: str, _argument: str, settings: RouteSettings) -> OwnedModel:
     package, file, install = SMOLLM2
     spec = importlib.util.find_spec(package)
     path = Path(spec.origin).parent / file if spec and spec.origin else None
     if path is None or not path.is_file():
         raise ModelMissing(f"the language model smollm2 is not installed; run: {install}")
-    return _gguf("smollm2", path, settings, cache_dir)
+    return _gguf("smollm2", path, settings, cache_dir, opening)
 
 
-def _llamacpp(argument: str, settings: RouteSettings) -> OwnedModel:
+def _llamacpp(opening: str, argument: str, settings: RouteSettings) -> OwnedModel:
     path = Path(argument)
     if not path.is_file():
         raise ModelMissing(f"{SETTING}: llamacpp:{argument} is not a file; write llamacpp:/path/to/model.gguf")
-    return _gguf(path.stem, path, settings)
+    return _gguf(path.stem, path, settings, opening=opening)
 
 
-def _gguf(name: str, path: Path, settings: RouteSettings, cache_dir: Path | None = None) -> OwnedModel:
+def _gguf(
+    name: str, path: Path, settings: RouteSettings, cache_dir: Path | None = None, opening: str = ""
+) -> OwnedModel:
     from streams.clients.models.llamacpp import LlamaCpp  # noqa: PLC0415 - 100 MB of library, loaded only where it is used
 
-    return LlamaCpp(name, path, settings, cache_dir)
+    return LlamaCpp(name, path, settings, cache_dir, opening)
 
 
 def _extractive(_argument: str, _settings: RouteSettings) -> OwnedModel:
