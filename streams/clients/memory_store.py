@@ -50,7 +50,7 @@ class MemoryStore:
             return []
         stored = np.array([chunk.vector for chunk in chunks])
         lengths = np.linalg.norm(stored, axis=1) * np.linalg.norm(vector)
-        similarities = (stored @ np.array(vector)) / np.where(lengths > 0, lengths, 1.0)
+        similarities = np.einsum("ij,j->i", stored, np.array(vector)) / np.where(lengths > 0, lengths, 1.0)
         nearest = sorted(zip(similarities.tolist(), chunks, strict=True), key=lambda pair: (-pair[0], pair[1].chunk_id))
         return [_found(chunk, similarity) for similarity, chunk in nearest[:limit]]
 
