@@ -80,6 +80,7 @@ _STEMS = {
         lupakan bỏ qua تجاهل* انس انسى خالف* تحايل* تخط* الغ* ألغيت رفعت اكسر* انتهك* अनदेखा* नजरअंदाज* भूल* तोड़* रद्द* हटा* बंद* 무시*
         잊* 우회* 어기* 해제* 무효* 치워* 제쳐* 忽略 无视 忘记 忘掉 不理 抛开 跳过 绕过 绕开 打破 违反 突破 作废 解除 取消 放到一边 無視
         忘れ 破って 回避 無効 取り払 脇に置
+        schalte* apaga* coupe spegni* désobéir
     """,
     "order": """
         anweisung* befehl* vorgabe* regel regeln richtlinie* instruktion* vorschrift* anfangsanweisung* systemtext auftrag* instruccion*
@@ -213,7 +214,8 @@ def concept_of(word: str) -> str | None:
     """Return the concept of a folded word, None for a word that has none."""
     found = _CONCEPTS.get(word)
     if found is None:
-        bare = (word[: -len(ending)] for ending in _ENDINGS if word.endswith(ending))
+        bare = [word[: -len(ending)] for ending in _ENDINGS if word.endswith(ending)]
+        bare += [f"{word[:-3]}e"] if word.endswith("ing") else []
         found = next((_CONCEPTS[stem] for stem in bare if stem in _CONCEPTS), None)
     if found is None:
         stems = (word[:length] for length in range(min(len(word), _LONGEST_STEM), _SHORTEST_STEM - 1, -1))
