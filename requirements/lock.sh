@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Resolve pyproject.toml into the four locks of this folder and those of the benchmarks. Pins stay as they are; `make lock UPGRADE=1` takes the newest.
 # The locks are universal: one file serves every platform and Python >= 3.11. They hold hashes and no addresses.
+# What OpenVINO reports home with is left out: it runs without (docs/decisions/0053).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 resolve() {
     uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+        --no-emit-package openvino-telemetry \
         --custom-compile-command "make lock" ${UPGRADE:+--upgrade} "$@"
 }
 

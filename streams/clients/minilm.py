@@ -46,9 +46,7 @@ class MiniLm:
             return
         source = minilm_conversion.installed()
         converted = minilm_conversion.converted(source, self._cache_dir)
-        tokenizer = tokenizers.Tokenizer.from_file(str(source / "tokenizer.json"))
-        tokenizer.no_padding()
-        tokenizer.enable_truncation(MAX_TOKENS)
+        tokenizer = tokenizer_of(source)
         encoder = ctranslate2.Encoder(
             str(converted), device="cpu", compute_type="int8", inter_threads=self._threads, intra_threads=1
         )
@@ -74,6 +72,14 @@ class MiniLm:
         share = map if len(groups) == 1 else self._pool.map  # another thread would only cost a lone pass its waking
         list(share(compute, groups))
         return [tuple(vector) for vector in vectors.tolist()]
+
+
+def tokenizer_of(source: Path) -> tokenizers.Tokenizer:
+    """Return the tokenizer of the model; longer texts are cut."""
+    tokenizer = tokenizers.Tokenizer.from_file(str(source / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(MAX_TOKENS)
+    return tokenizer
 
 
 def _groups(lengths: Sequence[int], threads: int) -> Sequence[Sequence[int]]:

@@ -45,14 +45,19 @@ def installed() -> Path:
     return folder
 
 
+def verify(source: Path) -> None:
+    """Raise ModelMissing unless the files are the expected ones."""
+    for name, expected in SHA256.items():
+        if _sha256(source / name) != expected:
+            raise ModelMissing(f"{source / name} is not the expected file (sha256); run: {INSTALL} --force-reinstall")
+
+
 def converted(source: Path, cache_dir: Path) -> Path:
     """Folder of the converted model, built when it is not there or damaged. Raises ModelMissing."""
     target = cache_dir / f"minilm-{SHA256['model.safetensors'][:12]}-ct2-{ctranslate2.__version__}-int8"
     if _intact(target):
         return target
-    for name, expected in SHA256.items():
-        if _sha256(source / name) != expected:
-            raise ModelMissing(f"{source / name} is not the expected file (sha256); run: {INSTALL} --force-reinstall")
+    verify(source)
     with building(cache_dir) as folder:
         fresh = folder / "model"
         _build(source, fresh)

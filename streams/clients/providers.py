@@ -75,6 +75,10 @@ def _embedding_model(settings: EmbedSettings, cache_dir: Path) -> EmbeddingModel
         from streams.clients.minilm import MiniLm  # noqa: PLC0415 - CTranslate2 is loaded only where it is used
 
         return MiniLm(settings, cache_dir)
+    if settings.provider == "minilm-openvino":
+        from streams.clients.minilm_openvino import MiniLmOpenVino  # noqa: PLC0415 - as above
+
+        return MiniLmOpenVino(settings)
     if settings.provider == "sentence-transformers":
         from streams.clients.sentence_transformer import SentenceTransformerModel  # noqa: PLC0415 - as above
 

@@ -1,4 +1,4 @@
-"""MiniLM in CTranslate2 beside sentence-transformers, on the same texts and cores.
+"""MiniLM in CTranslate2 and in OpenVINO beside sentence-transformers, on the same texts and cores.
 
 `python -m tests.benchmarks.embeddings [--threads 2] [--oracle <python that has sentence-transformers>]` prints a table.
 Each row: texts a second in batches of 64 (best of three runs), the CPU time of a text in them (mean, so that a busy machine
@@ -22,6 +22,7 @@ from statistics import median
 from streams.clients import minilm_conversion
 from streams.clients.batching import BatchedEncoder
 from streams.clients.minilm import MiniLm
+from streams.clients.minilm_openvino import MiniLmOpenVino
 from streams.settings import EmbedSettings
 from topology.embedded.cache import cache_directory
 
@@ -61,9 +62,10 @@ def took(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def bare(threads: int) -> Mapping[str, object]:
+def bare(threads: int, *, runtime: str = "ctranslate2") -> Mapping[str, object]:
     """The model alone, called in batches of 64."""
-    model, some = _model(threads), texts()
+    model = MiniLmOpenVino(EmbedSettings(threads=threads)) if runtime == "openvino" else _model(threads)
+    some = texts()
     batches = [some[start : start + BATCH] for start in range(0, TEXTS, BATCH)]
     model.vectors(batches[0])
     cpu = time.process_time()
@@ -74,7 +76,7 @@ def bare(threads: int) -> Mapping[str, object]:
         "rate": rate,
         "one_ms": one * 1000,
         "cpu_ms": cpu_ms,
-        "what": f"MiniLm int8, ctranslate2 {version('ctranslate2')}",
+        "what": f"MiniLM int8, {runtime} {version(runtime)}",
     }
 
 
@@ -125,7 +127,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads of each model")
     parser.add_argument("--oracle", default="", help="python that has sentence-transformers")
     chosen = parser.parse_args()
-    rows = [bare(chosen.threads), asyncio.run(shared(chosen.threads))]
+    rows = [bare(chosen.threads), bare(chosen.threads, runtime="openvino"), asyncio.run(shared(chosen.threads))]
     rows += [oracle(chosen.oracle, chosen.threads)] if chosen.oracle else []
     print(f"{datetime.now(UTC):%Y-%m-%d}, {_cpu()}, {chosen.threads} threads, python {platform.python_version()}\n")
     print("| what | texts/s in batches of 64 | CPU ms per text | one text alone, ms |\n|---|---|---|---|")

@@ -19,6 +19,7 @@ def plans(oracle: str) -> Iterator[Plan]:
     """Yield the scenario; `oracle` is a Python that has sentence-transformers, empty when only our own may have it."""
     measures: dict[str, Callable[[], Mapping[str, object]]] = {
         OURS: lambda: embeddings.bare(THREADS),
+        "forgestream, minilm-openvino": lambda: embeddings.bare(THREADS, runtime="openvino"),
         "forgestream, one text a call": lambda: asyncio.run(embeddings.shared(THREADS)),
     }
     python = oracle or (executable if find_spec("sentence_transformers") is not None else "")
@@ -30,7 +31,8 @@ def plans(oracle: str) -> Iterator[Plan]:
         target=">= 2,000 texts/s, < 1 ms for one",
         workers=tuple(measures),
         run=lambda worker: _run(worker, measures[worker]()),
-        note="The second line is how stages use it: concurrent calls share batches."
+        note="`minilm-openvino` is the same model in another runtime (decision 0053). One text a call is how stages use it: "
+        "concurrent calls share batches."
         + ("" if python else " sentence-transformers was not installed; `--oracle PYTHON` names one that has it."),
     )
 
