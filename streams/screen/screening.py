@@ -166,7 +166,11 @@ class Screen:
     def _like_added(self, near: Sequence[Vector], additions: _Additions) -> str:
         """Return the example of an operator that one of the vectors is near to; empty when there is none."""
         for attack_id, text in additions.examples.items():
-            if near and max(np.asarray(near) @ np.asarray(additions.vectors[text])) >= self._settings.similar_at:
+            if (
+                near
+                and max(np.einsum("ij,j->i", np.asarray(near), np.asarray(additions.vectors[text])))
+                >= self._settings.similar_at
+            ):
                 return f"like added example {attack_id}"
         return ""
 
