@@ -320,7 +320,7 @@ class EmbedSettings:
     provider: str = setting(
         "minilm",
         "minilm (CTranslate2, int8), minilm-openvino, sentence-transformers, openai (or a server that speaks the same), or hashing (tests)",
-        choices=("minilm", "sentence-transformers", "openai", "hashing"),
+        choices=("minilm", "minilm-openvino", "sentence-transformers", "openai", "hashing"),
     )
     model: str = setting(
         "",

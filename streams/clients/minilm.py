@@ -61,8 +61,7 @@ class MiniLm:
         self.load()
         assert self._loaded is not None  # noqa: S101 - load() has just set it or raised
         tokenizer, encoder = self._loaded
-        readable = [text.encode("utf-8", "replace").decode() for text in texts]
-        ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(readable)]
+        ids = token_ids(tokenizer, texts)
         vectors = np.empty((len(ids), self.dimension), dtype=np.float32)
 
         def compute(group: Sequence[int]) -> None:
@@ -80,6 +79,12 @@ def tokenizer_of(source: Path) -> tokenizers.Tokenizer:
     tokenizer.no_padding()
     tokenizer.enable_truncation(MAX_TOKENS)
     return tokenizer
+
+
+def token_ids(tokenizer: tokenizers.Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """Return the tokens of each text, of whatever characters it is."""
+    readable = [text.encode("utf-8", "replace").decode() for text in texts]
+    return [encoding.ids for encoding in tokenizer.encode_batch_fast(readable)]
 
 
 def _groups(lengths: Sequence[int], threads: int) -> Sequence[Sequence[int]]:

@@ -14,7 +14,8 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from streams.clients import minilm_conversion
-from streams.clients.minilm import FREED_BYTES, PADDED_TOKENS, tokenizer_of
+from streams.clients.minilm import FREED_BYTES, PADDED_TOKENS, MiniLm, Vectors, token_ids, tokenizer_of
+from streams.clients.minilm_conversion import HEADS, LAYERS, Tensors
 from streams.errors import ModelMissing
 from streams.ports import Vector
 from streams.settings import EmbedSettings
@@ -29,21 +30,19 @@ try:
 except ModuleNotFoundError as error:
     raise ModelMissing("OpenVINO is not installed; run: pip install 'forgestream[openvino]'") from error
 
-LAYERS, HEADS, WIDTH = 6, 12, 384
+WIDTH = MiniLm.dimension
 MASKED = -1e9  # added to the score of a token that only pads
 LONE = (12, 24)  # tokens that a pass of one text is padded to: a pass whose shape is fixed beforehand is much shorter
 GROUP = 384  # activations are rounded in groups of so many: fewer cost time, more cost accuracy
 
-Array = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 Passes = SimpleQueue[Any]  # openvino.InferRequest: those that nobody is using
-Tensors = Mapping[str, Any]  # float32 arrays by name
 Node = Any  # openvino.Node or Output: operations take and give both
 
 
 class MiniLmOpenVino:
     """The `EmbeddingModel` of `MiniLm` in another runtime; its vectors have a cosine of 0.997 to those of `MiniLm`."""
 
-    name = "all-MiniLM-L6-v2"
+    name = MiniLm.name
     dimension = WIDTH
 
     def __init__(self, settings: EmbedSettings) -> None:
@@ -69,8 +68,7 @@ class MiniLmOpenVino:
         self.load()
         assert self._loaded is not None  # noqa: S101 - load() has just set it or raised
         tokenizer, model = self._loaded
-        readable = [text.encode("utf-8", "replace").decode() for text in texts]
-        ids = [encoding.ids for encoding in tokenizer.encode_batch_fast(readable)]
+        ids = token_ids(tokenizer, texts)
         vectors = np.empty((len(ids), self.dimension), dtype=np.float32)
         for group in _groups([len(tokens) for tokens in ids]):
             vectors[group] = model.vectors([ids[position] for position in group])
@@ -80,10 +78,10 @@ class MiniLmOpenVino:
 class _Model:
     """Compiled for any number of texts, and for one of few tokens."""
 
-    def __init__(self, tensors: Mapping[str, Array], epsilon: float, threads: int) -> None:
+    def __init__(self, tensors: Mapping[str, Vectors], epsilon: float, threads: int) -> None:
         self._words = tensors["embeddings.word_embeddings.weight"]
         first_kind = tensors["embeddings.token_type_embeddings.weight"][0]
-        self._places: Array = tensors["embeddings.position_embeddings.weight"] + first_kind
+        self._places: Vectors = tensors["embeddings.position_embeddings.weight"] + first_kind
         core = openvino.Core()
         bfloat = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
@@ -103,7 +101,7 @@ class _Model:
         self._many = passes(-1)
         self._lone = {tokens: passes(tokens) for tokens in LONE}
 
-    def vectors(self, ids: Sequence[Sequence[int]]) -> Array:
+    def vectors(self, ids: Sequence[Sequence[int]]) -> Vectors:
         longest = max(map(len, ids))
         tokens = next((tokens for tokens in LONE if len(ids) == 1 and longest <= tokens), longest)
         passes = self._lone[tokens] if len(ids) == 1 and tokens in self._lone else self._many

@@ -20,7 +20,7 @@ from streams.clients.minilm_openvino import MiniLmOpenVino
 from streams.clients.providers import encoder_of
 from streams.errors import ModelMissing
 from streams.ports import Vector
-from streams.settings import EmbedSettings
+from streams.settings import EmbedSettings, Settings
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "minilm.json").read_text(encoding="utf-8"))
 STRANGE = ("", " \n\t", "\ud800", "\u0000", "🦊" * 5000, "a" * 100_000, "\u202e\u200b")
@@ -174,7 +174,7 @@ def test_weights_that_are_not_the_expected_ones_are_refused(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("provider", ["minilm", "minilm-openvino"])
 async def test_the_settings_name_the_encoder(cache_dir: Path, provider: str) -> None:
-    encoder = encoder_of(EmbedSettings(provider=provider), cache_dir)
+    encoder = encoder_of(Settings.read({"FORGESTREAM_EMBED_PROVIDER": provider}).embed, cache_dir)
     await encoder.start()
 
     near_one, near_other, far = await encoder.encode(["a dog barks", "the puppy is barking", "interest rates rose"])
