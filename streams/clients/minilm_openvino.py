@@ -40,7 +40,7 @@ Node = Any  # openvino.Node or Output: operations take and give both
 
 
 class MiniLmOpenVino:
-    """The `EmbeddingModel` of `MiniLm` in another runtime; its vectors have a cosine of 0.997 to those of `MiniLm`."""
+    """The `EmbeddingModel` of `MiniLm` in another runtime; its vectors are near those of `MiniLm`."""
 
     name = MiniLm.name
     dimension = WIDTH
